@@ -1,0 +1,730 @@
+//! Binance's wording, written. The order of the fields is the venue's own.
+//!
+//! Times: `E` is the message's due time, `T` and `u` of an account its event's.
+
+use tickstorm_market::event::{Body, ExecutionKind, Message, Side};
+use tickstorm_market::instrument::Listing;
+
+use crate::decoded::{
+    AssetBalance, BalanceUpdate, Decoded, DepthUpdate, ExecutionReport, Level, OrderStatus, QuoteUpdate,
+    TickerUpdate, TradePrint, TransferUpdate, WallClock,
+};
+use crate::text::{NUMBER_ROOM, Writer, append};
+
+/// Renders messages from pieces that were prepared for each symbol.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoder {
+    listing: Listing,
+    clock: WallClock,
+    time: TimeText,
+    symbols: Box<[Pieces]>,
+    /// Names of the assets as JSON strings.
+    assets: Box<[Box<[u8]>]>,
+}
+
+/// What is the same in all messages of a symbol, cut where a value comes.
+#[derive(Debug, Clone)]
+struct Pieces {
+    /// `,"s":"BTCUSDT",`: the one piece that differs between symbols.
+    symbol: Box<[u8]>,
+    /// 1e-8 quote units.
+    tick: u64,
+    /// 1e-8 base units.
+    lot: u64,
+}
+
+/// The last time written. Most messages share their millisecond with the one before.
+#[derive(Debug, Clone)]
+struct TimeText {
+    ms: u64,
+    digits: [u8; TIME_DIGITS],
+}
+
+impl Encoder {
+    pub(crate) fn new(listing: &Listing, start_unix_ns: i64) -> Self {
+        let symbols = listing.instruments.iter().map(|instrument| Pieces {
+            symbol: format!(",\"s\":{},", json_string(&instrument.symbol)).into_bytes().into(),
+            tick: instrument.tick,
+            lot: instrument.lot,
+        });
+        Self {
+            listing: listing.clone(),
+            clock: WallClock::new(start_unix_ns),
+            time: TimeText { ms: 0, digits: *b"0000000000000" },
+            symbols: symbols.collect(),
+            assets: listing.assets.iter().map(|name| json_string(name).into_bytes().into()).collect(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn encode(&mut self, message: &Message, out: &mut Vec<u8>) {
+        let symbol = message.symbol;
+        let event_ms = self.clock.ms(message.due_ns);
+        let engine_ms = self.clock.ms(message.event_ns);
+        match &message.body {
+            Body::Book(change) => {
+                let level = [Level { price: change.price, quantity: change.quantity }];
+                let (bids, asks): (&[Level], &[Level]) = match change.side {
+                    Side::Buy => (&level, &[]),
+                    Side::Sell => (&[], &level),
+                };
+                let id = change.update_id;
+                let update =
+                    DepthUpdate { symbol, event_ms, first_update_id: id, last_update_id: id, bids, asks };
+                self.depth(&update, out);
+            }
+            Body::Trade(trade) => self.trade(
+                &TradePrint {
+                    symbol,
+                    event_ms,
+                    engine_ms,
+                    trade_id: trade.trade_id,
+                    price: trade.price,
+                    quantity: trade.quantity,
+                    taker: trade.taker,
+                },
+                out,
+            ),
+            Body::Quote(quote) => self.quote(
+                &QuoteUpdate {
+                    symbol,
+                    update_id: quote.update_id,
+                    bid: Level { price: quote.bid, quantity: quote.bid_quantity },
+                    ask: Level { price: quote.ask, quantity: quote.ask_quantity },
+                },
+                out,
+            ),
+            Body::Ticker(ticker) => {
+                let update = TickerUpdate::of(message, ticker, self.listing.instrument(symbol), self.clock);
+                self.ticker(&update, out);
+            }
+            Body::Execution(execution) => {
+                let report =
+                    ExecutionReport::of(message, execution, self.listing.instrument(symbol), self.clock);
+                self.execution(&report, out);
+            }
+            Body::Balance(balance) => {
+                let balances = [AssetBalance {
+                    asset: balance.asset,
+                    free_units: i64::try_from(balance.free).unwrap_or(i64::MAX),
+                    locked_units: i64::try_from(balance.locked).unwrap_or(i64::MAX),
+                }];
+                let update =
+                    BalanceUpdate { account: balance.account, event_ms, engine_ms, balances: &balances };
+                self.balance(&update, out);
+            }
+            Body::Transfer(transfer) => self.transfer(
+                &TransferUpdate {
+                    account: transfer.account,
+                    event_ms,
+                    engine_ms,
+                    asset: transfer.asset,
+                    amount_units: transfer.amount,
+                },
+                out,
+            ),
+        }
+    }
+
+    pub(crate) fn encode_decoded(&mut self, decoded: &Decoded<'_>, out: &mut Vec<u8>) {
+        match decoded {
+            Decoded::Depth(update) => self.depth(update, out),
+            Decoded::Trade(print) => self.trade(print, out),
+            Decoded::Quote(update) => self.quote(update, out),
+            Decoded::Ticker(update) => self.ticker(update, out),
+            Decoded::Execution(report) => self.execution(report, out),
+            Decoded::Balance(update) => self.balance(update, out),
+            Decoded::Transfer(update) => self.transfer(update, out),
+        }
+    }
+
+    #[inline]
+    fn depth(&mut self, update: &DepthUpdate<'_>, out: &mut Vec<u8>) {
+        let pieces = &self.symbols[update.symbol.0 as usize];
+        let levels = update.bids.len() + update.asks.len();
+        let room = 80 + 3 * NUMBER_ROOM + pieces.symbol.len() + levels * LEVEL_ROOM;
+        append(out, room, |w| {
+            w.literal(br#"{"e":"depthUpdate","E":"#);
+            self.time.write(update.event_ms, w);
+            w.bytes(&pieces.symbol);
+            w.literal(br#""U":"#);
+            w.number(update.first_update_id);
+            w.literal(br#","u":"#);
+            w.number(update.last_update_id);
+            w.literal(br#","b":["#);
+            pieces.levels(update.bids, w);
+            w.literal(br#"],"a":["#);
+            pieces.levels(update.asks, w);
+            w.literal(b"]}");
+        });
+    }
+
+    fn trade(&mut self, print: &TradePrint, out: &mut Vec<u8>) {
+        let pieces = &self.symbols[print.symbol.0 as usize];
+        append(out, 100 + 5 * NUMBER_ROOM + pieces.symbol.len(), |w| {
+            w.literal(br#"{"e":"trade","E":"#);
+            self.time.write(print.event_ms, w);
+            w.bytes(&pieces.symbol);
+            w.literal(br#""t":"#);
+            w.number(print.trade_id);
+            w.literal(br#","p":""#);
+            w.units(pieces.price(print.price));
+            w.literal(br#"","q":""#);
+            w.units(pieces.quantity(print.quantity));
+            w.literal(br#"","T":"#);
+            self.time.write(print.engine_ms, w);
+            // Whether the buyer was the maker.
+            match print.taker {
+                Side::Sell => w.literal(br#","m":true,"M":true}"#),
+                Side::Buy => w.literal(br#","m":false,"M":true}"#),
+            }
+        });
+    }
+
+    fn quote(&mut self, update: &QuoteUpdate, out: &mut Vec<u8>) {
+        let pieces = &self.symbols[update.symbol.0 as usize];
+        append(out, 60 + 5 * NUMBER_ROOM + pieces.symbol.len(), |w| {
+            w.literal(br#"{"u":"#);
+            w.number(update.update_id);
+            w.bytes(&pieces.symbol);
+            pieces.best(update.bid, update.ask, w);
+            w.literal(b"\"}");
+        });
+    }
+
+    fn ticker(&mut self, update: &TickerUpdate, out: &mut Vec<u8>) {
+        let pieces = &self.symbols[update.symbol.0 as usize];
+        let tick = pieces.tick;
+        append(out, 200 + 23 * NUMBER_ROOM + 20 + pieces.symbol.len(), |w| {
+            w.literal(br#"{"e":"24hrTicker","E":"#);
+            self.time.write(update.event_ms, w);
+            w.bytes(&pieces.symbol);
+            w.literal(br#""p":""#);
+            w.signed_units(update.change.saturating_mul(tick as i64));
+            w.literal(br#"","P":""#);
+            w.thousandths(update.change_millipercent);
+            w.literal(br#"","w":""#);
+            w.units(update.weighted_average_units);
+            w.literal(br#"","x":""#);
+            w.units(pieces.price(update.previous_close));
+            w.literal(br#"","c":""#);
+            w.units(pieces.price(update.last.price));
+            w.literal(br#"","Q":""#);
+            w.units(pieces.quantity(update.last.quantity));
+            w.literal(br#"","#);
+            pieces.best(update.bid, update.ask, w);
+            w.literal(br#"","o":""#);
+            w.units(pieces.price(update.open));
+            w.literal(br#"","h":""#);
+            w.units(pieces.price(update.high));
+            w.literal(br#"","l":""#);
+            w.units(pieces.price(update.low));
+            w.literal(br#"","v":""#);
+            w.wide_units(u128::from(update.volume) * u128::from(pieces.lot));
+            w.literal(br#"","q":""#);
+            w.wide_units(update.quote_volume_units);
+            w.literal(br#"","O":"#);
+            w.number(update.open_ms);
+            w.literal(br#","C":"#);
+            self.time.write(update.close_ms, w);
+            w.literal(br#","F":"#);
+            w.number(update.first_trade_id);
+            w.literal(br#","L":"#);
+            w.number(update.last_trade_id);
+            w.literal(br#","n":"#);
+            w.number(update.count);
+            w.literal(b"}");
+        });
+    }
+
+    /// Conditional fields are left out, as for any ordinary order. The client's id of an order comes from the
+    /// venue's; a cancellation has an id of its own (`c`) and names the order in `C`.
+    fn execution(&mut self, report: &ExecutionReport, out: &mut Vec<u8>) {
+        let pieces = &self.symbols[report.symbol.0 as usize];
+        let fee_asset = report.fee_asset.map(|asset| &*self.assets[asset.0 as usize]);
+        let on_book = matches!(report.status, OrderStatus::New | OrderStatus::PartiallyFilled);
+        let names = pieces.symbol.len() + fee_asset.map_or(0, <[u8]>::len);
+        append(out, 450 + 20 * NUMBER_ROOM + names, |w| {
+            w.literal(br#"{"subscriptionId":"#);
+            w.number(report.account.0.into());
+            w.literal(br#","event":{"e":"executionReport","E":"#);
+            self.time.write(report.event_ms, w);
+            w.bytes(&pieces.symbol);
+            match report.kind {
+                ExecutionKind::Canceled => w.literal(br#""c":"cancel-"#),
+                ExecutionKind::New | ExecutionKind::Trade => w.literal(br#""c":"ts-"#),
+            }
+            w.six_digits(report.order_id);
+            match report.side {
+                Side::Buy => w.literal(br#"","S":"BUY""#),
+                Side::Sell => w.literal(br#"","S":"SELL""#),
+            }
+            w.literal(br#","o":"LIMIT","f":"GTC","q":""#);
+            w.units(pieces.quantity(report.quantity));
+            w.literal(br#"","p":""#);
+            w.units(pieces.price(report.price));
+            w.literal(br#"","P":"0.00000000","F":"0.00000000","g":-1,"C":""#);
+            if report.kind == ExecutionKind::Canceled {
+                w.literal(b"ts-");
+                w.six_digits(report.order_id);
+            }
+            match report.kind {
+                ExecutionKind::New => w.literal(br#"","x":"NEW""#),
+                ExecutionKind::Trade => w.literal(br#"","x":"TRADE""#),
+                ExecutionKind::Canceled => w.literal(br#"","x":"CANCELED""#),
+            }
+            match report.status {
+                OrderStatus::New => w.literal(br#","X":"NEW""#),
+                OrderStatus::PartiallyFilled => w.literal(br#","X":"PARTIALLY_FILLED""#),
+                OrderStatus::Filled => w.literal(br#","X":"FILLED""#),
+                OrderStatus::Canceled => w.literal(br#","X":"CANCELED""#),
+            }
+            w.literal(br#","r":"NONE","i":"#);
+            w.number(report.order_id);
+            w.literal(br#","l":""#);
+            w.units(pieces.quantity(report.last.quantity));
+            w.literal(br#"","z":""#);
+            w.units(pieces.quantity(report.filled_quantity));
+            w.literal(br#"","L":""#);
+            w.units(pieces.price(report.last.price));
+            match fee_asset {
+                Some(name) => {
+                    w.literal(br#"","n":""#);
+                    w.units(report.fee_units);
+                    w.literal(br#"","N":"#);
+                    w.bytes(name);
+                }
+                None => w.literal(br#"","n":"0","N":null"#),
+            }
+            w.literal(br#","T":"#);
+            self.time.write(report.engine_ms, w);
+            match report.trade_id {
+                Some(trade_id) => {
+                    w.literal(br#","t":"#);
+                    w.number(trade_id);
+                }
+                None => w.literal(br#","t":-1"#),
+            }
+            w.literal(br#","I":"#);
+            w.number(report.execution_id);
+            if on_book {
+                w.literal(br#","w":true"#);
+            } else {
+                w.literal(br#","w":false"#);
+            }
+            // All own orders rest, so that every fill is a maker's.
+            match report.kind {
+                ExecutionKind::Trade => w.literal(br#","m":true,"M":true,"O":"#),
+                ExecutionKind::New | ExecutionKind::Canceled => w.literal(br#","m":false,"M":true,"O":"#),
+            }
+            w.number(report.placed_ms);
+            w.literal(br#","Z":""#);
+            w.units(report.filled_quote_units);
+            w.literal(br#"","Y":""#);
+            w.units(report.last_quote_units);
+            w.literal(br#"","Q":"0.00000000""#);
+            if on_book {
+                w.literal(br#","W":"#);
+                w.number(report.placed_ms);
+            }
+            w.literal(br#","V":"EXPIRE_MAKER"}}"#);
+        });
+    }
+
+    fn balance(&mut self, update: &BalanceUpdate<'_>, out: &mut Vec<u8>) {
+        let assets = &self.assets;
+        let names: usize = update.balances.iter().map(|balance| assets[balance.asset.0 as usize].len()).sum();
+        let room = 120 + 3 * NUMBER_ROOM + names + update.balances.len() * (25 + 2 * NUMBER_ROOM);
+        append(out, room, |w| {
+            w.literal(br#"{"subscriptionId":"#);
+            w.number(update.account.0.into());
+            w.literal(br#","event":{"e":"outboundAccountPosition","E":"#);
+            self.time.write(update.event_ms, w);
+            w.literal(br#","u":"#);
+            self.time.write(update.engine_ms, w);
+            w.literal(br#","B":["#);
+            for (index, balance) in update.balances.iter().enumerate() {
+                if index > 0 {
+                    w.literal(b",");
+                }
+                w.literal(br#"{"a":"#);
+                w.bytes(&assets[balance.asset.0 as usize]);
+                w.literal(br#","f":""#);
+                w.signed_units(balance.free_units);
+                w.literal(br#"","l":""#);
+                w.signed_units(balance.locked_units);
+                w.literal(b"\"}");
+            }
+            w.literal(b"]}}");
+        });
+    }
+
+    fn transfer(&mut self, update: &TransferUpdate, out: &mut Vec<u8>) {
+        let asset = &self.assets[update.asset.0 as usize];
+        append(out, 110 + 4 * NUMBER_ROOM + asset.len(), |w| {
+            w.literal(br#"{"subscriptionId":"#);
+            w.number(update.account.0.into());
+            w.literal(br#","event":{"e":"balanceUpdate","E":"#);
+            self.time.write(update.event_ms, w);
+            w.literal(br#","a":"#);
+            w.bytes(asset);
+            w.literal(br#","d":""#);
+            w.signed_units(update.amount_units);
+            w.literal(br#"","T":"#);
+            self.time.write(update.engine_ms, w);
+            w.literal(b"}}");
+        });
+    }
+}
+
+impl Pieces {
+    #[inline(always)]
+    fn price(&self, ticks: u32) -> u64 {
+        u64::from(ticks).saturating_mul(self.tick)
+    }
+
+    #[inline(always)]
+    fn quantity(&self, lots: u64) -> u64 {
+        lots.saturating_mul(self.lot)
+    }
+
+    #[inline(always)]
+    fn levels(&self, levels: &[Level], w: &mut Writer<'_>) {
+        for (index, level) in levels.iter().enumerate() {
+            if index > 0 {
+                w.literal(b",");
+            }
+            w.literal(b"[\"");
+            w.units(self.price(level.price));
+            w.literal(br#"",""#);
+            w.units(self.quantity(level.quantity));
+            w.literal(b"\"]");
+        }
+    }
+
+    /// The best prices as quote and ticker have them, up to the last closing quote.
+    fn best(&self, bid: Level, ask: Level, w: &mut Writer<'_>) {
+        w.literal(br#""b":""#);
+        w.units(self.price(bid.price));
+        w.literal(br#"","B":""#);
+        w.units(self.quantity(bid.quantity));
+        w.literal(br#"","a":""#);
+        w.units(self.price(ask.price));
+        w.literal(br#"","A":""#);
+        w.units(self.quantity(ask.quantity));
+    }
+}
+
+impl TimeText {
+    #[inline(always)]
+    fn write(&mut self, ms: u64, w: &mut Writer<'_>) {
+        if ms == self.ms {
+            w.literal(&self.digits);
+        } else {
+            self.write_new(ms, w);
+        }
+    }
+
+    #[inline(never)]
+    fn write_new(&mut self, ms: u64, w: &mut Writer<'_>) {
+        let start = w.at();
+        w.number(ms);
+        if let Ok(digits) = w.written(start).try_into() {
+            *self = Self { ms, digits };
+        }
+    }
+}
+
+fn json_string(name: &str) -> String {
+    serde_json::Value::from(name).to_string()
+}
+
+/// Digits of a Unix time in milliseconds from 2001 to 2286; other times are written without the memory.
+const TIME_DIGITS: usize = 13;
+
+/// `,["` price `","` quantity `"]`.
+const LEVEL_ROOM: usize = 10 + 2 * NUMBER_ROOM;
+
+#[cfg(test)]
+mod tests {
+    use tickstorm_market::event::{
+        AccountId, Balance, BookChange, Execution, Quote, Ticker, Trade, Transfer,
+    };
+    use tickstorm_market::instrument::{AssetId, SymbolId};
+
+    use super::*;
+    use crate::testing::{START_UNIX_NS, listing, message};
+
+    fn encoded(messages: &[Message]) -> String {
+        let mut encoder = Encoder::new(&listing(), START_UNIX_NS);
+        let mut out = Vec::new();
+        messages.iter().for_each(|message| encoder.encode(message, &mut out));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn one(body: Body) -> String {
+        encoded(&[message(body)])
+    }
+
+    const CHANGE: BookChange =
+        BookChange { update_id: 400_900_218, side: Side::Sell, price: 670_125, quantity: 37_570 };
+
+    #[test]
+    fn a_book_change_is_a_depth_update_of_one_level() {
+        assert_eq!(
+            one(Body::Book(CHANGE)),
+            r#"{"e":"depthUpdate","E":1795420800104,"s":"BTCUSDT","U":400900218,"u":400900218,"b":[],"a":[["67012.50000000","0.37570000"]]}"#
+        );
+        assert_eq!(
+            one(Body::Book(BookChange { side: Side::Buy, quantity: 0, ..CHANGE })),
+            r#"{"e":"depthUpdate","E":1795420800104,"s":"BTCUSDT","U":400900218,"u":400900218,"b":[["67012.50000000","0.00000000"]],"a":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_trade_tells_the_side_of_the_maker_and_both_times() {
+        let trade = Trade { trade_id: 550_112_201, price: 670_125, quantity: 1_100, taker: Side::Buy };
+        assert_eq!(
+            one(Body::Trade(trade)),
+            r#"{"e":"trade","E":1795420800104,"s":"BTCUSDT","t":550112201,"p":"67012.50000000","q":"0.01100000","T":1795420800103,"m":false,"M":true}"#
+        );
+        let sold = one(Body::Trade(Trade { taker: Side::Sell, ..trade }));
+        assert!(sold.ends_with(r#""m":true,"M":true}"#), "{sold}");
+    }
+
+    const QUOTE: Quote = Quote {
+        update_id: 400_900_217,
+        bid: 670_124,
+        bid_quantity: 15_000,
+        ask: 670_125,
+        ask_quantity: 41_870,
+    };
+
+    #[test]
+    fn a_quote_is_a_book_ticker_without_a_time() {
+        assert_eq!(
+            one(Body::Quote(QUOTE)),
+            r#"{"u":400900217,"s":"BTCUSDT","b":"67012.40000000","B":"0.15000000","a":"67012.50000000","A":"0.41870000"}"#
+        );
+    }
+
+    const TICKER: Ticker = Ticker {
+        quote: QUOTE,
+        last: 670_125,
+        last_quantity: 2_000,
+        open: 662_000,
+        high: 672_301,
+        low: 658_800,
+        previous_close: 661_999,
+        volume: 1_825_040_110,
+        quote_volume: 1_213_907_406_895_413,
+        first_trade_id: 548_012_000,
+        last_trade_id: 550_112_203,
+        open_ns: 0,
+    };
+
+    #[test]
+    fn a_ticker_has_the_figures_that_follow_from_the_others() {
+        assert_eq!(
+            one(Body::Ticker(TICKER)),
+            concat!(
+                r#"{"e":"24hrTicker","E":1795420800104,"s":"BTCUSDT","p":"812.50000000","P":"1.227","w":"66514.01250000","#,
+                r#""x":"66199.90000000","c":"67012.50000000","Q":"0.02000000","b":"67012.40000000","B":"0.15000000","#,
+                r#""a":"67012.50000000","A":"0.41870000","o":"66200.00000000","h":"67230.10000000","l":"65880.00000000","#,
+                r#""v":"18250.40110000","q":"1213907406.89541300","O":1795420800000,"C":1795420800104,"#,
+                r#""F":548012000,"L":550112203,"n":2100204}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_fall_has_its_sign_and_a_fall_below_the_last_place_has_none() {
+        let fallen = one(Body::Ticker(Ticker { last: 661_999, ..TICKER }));
+        assert!(fallen.contains(r#""p":"-0.10000000","P":"0.000""#), "{fallen}");
+        let fallen = one(Body::Ticker(Ticker { last: 661_990, ..TICKER }));
+        assert!(fallen.contains(r#""p":"-1.00000000","P":"-0.002""#), "{fallen}");
+    }
+
+    #[test]
+    fn volumes_beyond_64_bits_of_smallest_units_are_exact() {
+        let body = Body::Ticker(Ticker {
+            volume: 50_000_000_000_003,
+            quote_volume: 50_000_000_000_003 * 662_000,
+            ..TICKER
+        });
+        let text = encoded(&[Message { symbol: SymbolId(1), ..message(body) }]);
+        assert!(text.contains(r#""v":"50000000000003.00000000","q":"331000000000.01986000""#), "{text}");
+        assert!(text.contains(r#""w":"0.00662000""#), "{text}");
+    }
+
+    const ORDER: Execution = Execution {
+        account: AccountId(3),
+        order_id: 17,
+        execution_id: 155_003_311,
+        kind: ExecutionKind::Trade,
+        side: Side::Sell,
+        price: 670_125,
+        quantity: 5_000,
+        last_quantity: 1_100,
+        last_price: 670_125,
+        filled_quantity: 1_100,
+        fee: 73_713_750,
+        fee_asset: AssetId(0),
+        trade_id: 550_112_201,
+        placed_ns: 7_000_000,
+    };
+
+    #[test]
+    fn a_fill_is_an_execution_report_of_the_account() {
+        assert_eq!(
+            one(Body::Execution(ORDER)),
+            concat!(
+                r#"{"subscriptionId":3,"event":{"e":"executionReport","E":1795420800104,"s":"BTCUSDT","c":"ts-000017","#,
+                r#""S":"SELL","o":"LIMIT","f":"GTC","q":"0.05000000","p":"67012.50000000","P":"0.00000000","F":"0.00000000","#,
+                r#""g":-1,"C":"","x":"TRADE","X":"PARTIALLY_FILLED","r":"NONE","i":17,"l":"0.01100000","z":"0.01100000","#,
+                r#""L":"67012.50000000","n":"0.73713750","N":"USDT","T":1795420800103,"t":550112201,"I":155003311,"#,
+                r#""w":true,"m":true,"M":true,"O":1795420800007,"Z":"737.13750000","Y":"737.13750000","Q":"0.00000000","#,
+                r#""W":1795420800007,"V":"EXPIRE_MAKER"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn the_last_fill_takes_the_order_off_the_book() {
+        let text = one(Body::Execution(Execution { filled_quantity: 5_000, ..ORDER }));
+        assert!(text.contains(r#""x":"TRADE","X":"FILLED""#), "{text}");
+        assert!(text.contains(r#""w":false,"m":true"#), "{text}");
+        assert!(!text.contains(r#""W":"#), "{text}");
+        assert!(text.contains(r#""Z":"3350.62500000","Y":"737.13750000""#), "{text}");
+    }
+
+    #[test]
+    fn without_a_fill_there_is_no_trade_and_no_fee() {
+        let placed = Execution {
+            kind: ExecutionKind::New,
+            last_quantity: 0,
+            last_price: 0,
+            filled_quantity: 0,
+            fee: 0,
+            trade_id: 0,
+            ..ORDER
+        };
+        let text = one(Body::Execution(placed));
+        assert!(text.contains(r#""c":"ts-000017","S":"SELL""#), "{text}");
+        assert!(text.contains(r#""C":"","x":"NEW","X":"NEW","r":"NONE","i":17,"l":"0.00000000","#), "{text}");
+        assert!(text.contains(r#""L":"0.00000000","n":"0","N":null,"T":1795420800103,"t":-1,"#), "{text}");
+        assert!(text.contains(r#""w":true,"m":false"#), "{text}");
+    }
+
+    #[test]
+    fn a_cancellation_names_the_order_it_cancels() {
+        let canceled = Execution {
+            kind: ExecutionKind::Canceled,
+            last_quantity: 0,
+            last_price: 0,
+            fee: 0,
+            trade_id: 0,
+            ..ORDER
+        };
+        let text = one(Body::Execution(canceled));
+        assert!(text.contains(r#""c":"cancel-000017","S":"SELL""#), "{text}");
+        assert!(text.contains(r#""C":"ts-000017","x":"CANCELED","X":"CANCELED""#), "{text}");
+        assert!(text.contains(r#""z":"0.01100000","#), "{text}");
+        assert!(text.contains(r#""w":false,"m":false"#), "{text}");
+    }
+
+    #[test]
+    fn a_balance_is_a_position_of_one_asset() {
+        let balance =
+            Balance { account: AccountId(12), asset: AssetId(1), free: 100_000_000, locked: 3_900_000 };
+        assert_eq!(
+            one(Body::Balance(balance)),
+            r#"{"subscriptionId":12,"event":{"e":"outboundAccountPosition","E":1795420800104,"u":1795420800103,"B":[{"a":"BTC","f":"1.00000000","l":"0.03900000"}]}}"#
+        );
+    }
+
+    #[test]
+    fn a_withdrawal_is_a_negative_balance_update() {
+        let transfer = Transfer { account: AccountId(0), asset: AssetId(0), amount: -25_000_000_000 };
+        assert_eq!(
+            one(Body::Transfer(transfer)),
+            r#"{"subscriptionId":0,"event":{"e":"balanceUpdate","E":1795420800104,"a":"USDT","d":"-250.00000000","T":1795420800103}}"#
+        );
+    }
+
+    #[test]
+    fn messages_are_appended_without_anything_between_them() {
+        let change = message(Body::Book(CHANGE));
+        let later = Message { due_ns: change.due_ns + 1, ..change };
+        let text = encoded(&[change, later, change]);
+        let (first, second) = (encoded(&[change]), encoded(&[later]));
+        assert!(second.contains(r#""E":1795420800105"#), "{second}");
+        assert_eq!(text, [first.as_str(), &second, &first].concat());
+    }
+
+    #[test]
+    fn names_are_escaped_as_json_demands() {
+        let text = encoded(&[Message { symbol: SymbolId(2), ..message(Body::Book(CHANGE)) }]);
+        assert!(text.contains(r#""s":"Ü\"USDT""#), "{text}");
+    }
+
+    #[test]
+    fn times_of_any_length_are_written_in_full() {
+        for (start_unix_ns, expected) in [
+            (i64::MIN, "104"),
+            (999_999_999_999_000_000, "1000000000103"),
+            (999_999_999_000_000_000, "999999999104"),
+            (i64::MAX, "9223372036959"),
+        ] {
+            let mut encoder = Encoder::new(&listing(), start_unix_ns);
+            for _ in 0..2 {
+                let mut out = Vec::new();
+                encoder.encode(&message(Body::Book(CHANGE)), &mut out);
+                let text = String::from_utf8(out).unwrap();
+                assert!(text.contains(&format!(r#""E":{expected},"#)), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn room_is_left_for_the_largest_values() {
+        let largest = Execution {
+            account: AccountId(u32::MAX),
+            order_id: u64::MAX,
+            execution_id: u64::MAX,
+            price: u32::MAX,
+            quantity: u64::MAX / 1_000,
+            trade_id: u64::MAX,
+            fee: u64::MAX,
+            placed_ns: u64::MAX / 4,
+            ..ORDER
+        };
+        let ticker = Ticker {
+            quote: Quote { update_id: u64::MAX, bid: u32::MAX, bid_quantity: u64::MAX, ..QUOTE },
+            last: u32::MAX,
+            last_quantity: u64::MAX,
+            volume: u64::MAX,
+            quote_volume: u128::from(u64::MAX) * u128::from(u32::MAX),
+            first_trade_id: 0,
+            last_trade_id: u64::MAX - 1,
+            ..TICKER
+        };
+        let balance =
+            Balance { account: AccountId(u32::MAX), asset: AssetId(3), free: u64::MAX, locked: u64::MAX };
+        let book = BookChange { update_id: u64::MAX, price: u32::MAX, quantity: u64::MAX, side: Side::Buy };
+        let trade = Trade { trade_id: u64::MAX, price: u32::MAX, quantity: u64::MAX, taker: Side::Buy };
+        let transfer = Transfer { account: AccountId(u32::MAX), asset: AssetId(3), amount: i64::MIN };
+        for body in [
+            Body::Execution(largest),
+            Body::Ticker(ticker),
+            Body::Balance(balance),
+            Body::Book(book),
+            Body::Trade(trade),
+            Body::Quote(ticker.quote),
+            Body::Transfer(transfer),
+        ] {
+            let text = one(body);
+            assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
+        }
+    }
+}
