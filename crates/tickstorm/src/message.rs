@@ -1,0 +1,50 @@
+//! Messages as called code and the generator hand them out.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tickstorm_market::{Kind, Listing};
+use tickstorm_venue::Encoder;
+
+/// One message in a venue's wording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What it is about.
+    pub kind: Kind,
+    /// The instrument, as `BTCUSDT`.
+    pub symbol: Arc<str>,
+    /// Its number among its symbol's messages, from 1, without gaps over all kinds.
+    pub sequence: u64,
+    /// When it is due, since the start of the run.
+    pub due: Duration,
+    /// What goes on the wire.
+    pub bytes: Bytes,
+}
+
+/// Turns market messages into [`Message`]s.
+#[derive(Debug)]
+pub(crate) struct Wording {
+    encoder: Encoder,
+    symbols: Vec<Arc<str>>,
+    buffer: Vec<u8>,
+}
+
+impl Wording {
+    pub(crate) fn new(encoder: Encoder, listing: &Listing) -> Self {
+        let symbols =
+            listing.instruments.iter().map(|instrument| instrument.symbol.as_str().into()).collect();
+        Self { encoder, symbols, buffer: Vec::with_capacity(1024) }
+    }
+
+    pub(crate) fn message(&mut self, message: &tickstorm_market::Message) -> Message {
+        self.buffer.clear();
+        self.encoder.encode(message, &mut self.buffer);
+        Message {
+            kind: message.body.kind(),
+            symbol: self.symbols[message.symbol.0 as usize].clone(),
+            sequence: message.sequence,
+            due: Duration::from_nanos(message.due_ns),
+            bytes: Bytes::copy_from_slice(&self.buffer),
+        }
+    }
+}

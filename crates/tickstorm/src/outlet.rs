@@ -1,0 +1,104 @@
+//! The seam between the drive loop and the ways to reach a target.
+
+use std::time::Duration;
+
+use tickstorm_load::Failure;
+use tickstorm_market::Message;
+
+/// A worker's share of a way to reach the target: its *lanes*, each a connection or (for a call) the worker itself.
+///
+/// The drive loop decides when and what; an outlet only hands over and tells what came back. Within a lane, the
+/// messages are numbered from 0 in the order they are placed, anew after each [`Notice::Lost`].
+pub(crate) trait Outlet {
+    /// Whether a lane takes messages now.
+    fn state(&self, lane: usize) -> LaneState;
+
+    /// Starts a frame (or call) on an open lane; [`Outlet::add`] fills it, [`Outlet::end`] completes it.
+    fn begin(&mut self, lane: usize);
+
+    /// Adds a message, the `ordinal`-th of the lane, to the frame under way.
+    fn add(&mut self, lane: usize, ordinal: u64, message: &Message);
+
+    /// Completes the frame.
+    fn end(&mut self, lane: usize);
+
+    /// Bytes placed on the lane and not yet taken.
+    fn buffered(&self, lane: usize) -> usize;
+
+    /// Offers to the target what is placed on the lane.
+    fn flush(&mut self, lane: usize) -> Taken;
+
+    /// Appends what has happened since the last call. Does not block.
+    fn collect(&mut self, notices: &mut Vec<Notice>);
+
+    /// The message was given up; nobody waits for its answer any more.
+    fn give_up(&mut self, lane: usize, ordinal: u64);
+
+    /// Blocks until the timeout is over or something has happened; zero only looks. Whether something has.
+    fn wait(&mut self, timeout: Duration) -> bool;
+
+    /// Ends all lanes, politely where that takes no time.
+    fn finish(&mut self);
+}
+
+/// Whether a lane takes messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LaneState {
+    /// It does.
+    Open,
+    /// It holds as much as it should; it must be flushed first.
+    Full,
+    /// It has no connection.
+    Down,
+}
+
+/// What a flush achieved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Messages that the target has now taken, in the order they were placed.
+    pub messages: usize,
+    /// Bytes that one write took; zero where nothing is written.
+    pub bytes: u64,
+    /// Whether something is left because the target would not take more.
+    pub blocked: bool,
+}
+
+/// Something that happened on a lane.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// A reply to one message.
+    Reply {
+        /// The lane.
+        lane: usize,
+        /// Which message.
+        answer: Answer,
+        /// `None` for success, else why it failed and a sample of the words.
+        failure: Option<(Failure, Option<String>)>,
+    },
+    /// A reply that names no message.
+    Nonsense {
+        /// Its beginning.
+        sample: String,
+    },
+    /// The connection is gone, with all that was placed and not answered.
+    Lost {
+        /// The lane.
+        lane: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The connection is back.
+    Up {
+        /// The lane.
+        lane: usize,
+    },
+}
+
+/// Which message a reply answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The one with this number in the lane.
+    Ordinal(u64),
+    /// The oldest one.
+    Oldest,
+}

@@ -1,0 +1,438 @@
+//! What the spec means: everything resolved, checked and divided, nothing left to decide.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tickstorm_load::{Arrivals, LoadProfile, Path, Schedule, ScheduleSpec, format_duration};
+use tickstorm_market::{Listing, MarketSpec, Regime};
+use tickstorm_random::Seed;
+use tickstorm_report::Source;
+
+use crate::{AckMode, Pacing, RegimeChoice, SETTINGS, Setting, Spec, Target, Workers, machine};
+
+/// A run, ready to start: from the same plan the same messages follow, at the same due instants.
+///
+/// ```
+/// use tickstorm::{Plan, Spec, Target};
+///
+/// let plan = Plan::new(&Spec::default(), &Target::default())?;
+/// assert_eq!(plan.schedule().total(), 60_000);
+/// # Ok::<(), tickstorm::PlanErrors>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) spec: Spec,
+    pub(crate) target: String,
+    pub(crate) target_kind: &'static str,
+    pub(crate) duration: Duration,
+    pub(crate) schedule: Schedule,
+    pub(crate) warm_up: Option<Schedule>,
+    pub(crate) market: MarketSpec,
+    pub(crate) regime: &'static str,
+    pub(crate) arrivals: Arrivals,
+    /// `None` when the target is called: a return needs no matching.
+    pub(crate) ack: Option<AckMode>,
+    /// Connections, or for a call the workers.
+    pub(crate) lanes: u32,
+    pub(crate) workers: u32,
+    pub(crate) cores: u32,
+    pub(crate) sources: BTreeMap<&'static str, Source>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Works out what the settings mean together for this target.
+    pub fn new(spec: &Spec, target: &Target) -> Result<Plan, PlanErrors> {
+        let mut errors = PlanErrors(Vec::new());
+        let mut spec = spec.clone();
+        check_together(&spec, target, &mut errors);
+
+        let duration = errors.collect("duration", duration(&spec)).unwrap_or(DEFAULT_DURATION);
+        if spec.warmup + duration > LONGEST_RUN {
+            errors.add(
+                "duration",
+                format!("a run lasts at most 30 days, got {}", format_duration(spec.warmup + duration)),
+            );
+        }
+        let seed = Seed::new(spec.seed);
+        let arrivals = spec.arrivals.unwrap_or_else(|| match &spec.profile {
+            LoadProfile::Volatile(_) => "bursty:volatile".parse().expect("volatile is a preset"),
+            LoadProfile::Spike(_) => "bursty".parse().expect("normal is a preset"),
+            _ => Arrivals::Paced,
+        });
+        let is_volatile = match spec.regime {
+            RegimeChoice::Auto => matches!(spec.profile, LoadProfile::Volatile(_)),
+            choice => choice == RegimeChoice::Volatile,
+        };
+
+        let lanes_wanted = if matches!(target, Target::Call(_)) { 1 } else { spec.connections };
+        let market = MarketSpec {
+            seed: seed.child("market", 0),
+            listing: Listing::synthetic(spec.symbols, seed.child("listing", 0)),
+            shards: shards(lanes_wanted),
+            accounts: spec.accounts,
+            zipf: 1.0,
+            regime: if is_volatile { Regime::VOLATILE } else { Regime::NORMAL },
+            regime_path: Vec::new(),
+        };
+        if let Err(error) = market.check() {
+            errors.add("symbols", error.to_string());
+        }
+
+        let path =
+            errors.collect("profile", spec.profile.path(duration, seed).map_err(|error| error.to_string()));
+        let schedule = path.and_then(|path| {
+            let spec = ScheduleSpec {
+                multiplier: spec.multiplier,
+                arrivals,
+                seed: seed.child("schedule", 0),
+                shard_weights: market.shard_weights(),
+                ..ScheduleSpec::new(spec.base_rate, path)
+            };
+            errors.collect("base-rate", Schedule::new(spec).map_err(|error| error.to_string()))
+        });
+        let warm_up = if spec.warmup.is_zero() {
+            None
+        } else {
+            let path =
+                Path::constant(tickstorm_load::Factor::ONE, spec.warmup).map_err(|error| error.to_string());
+            errors.collect("warmup", path).and_then(|path| {
+                let spec = ScheduleSpec {
+                    seed: seed.child("warmup", 0),
+                    shard_weights: market.shard_weights(),
+                    ..ScheduleSpec::new(spec.base_rate, path)
+                };
+                errors.collect("warmup", Schedule::new(spec).map_err(|error| error.to_string()))
+            })
+        };
+        let Some(schedule) = schedule.filter(|_| errors.0.is_empty()) else { return Err(errors) };
+
+        let cores = machine::cores();
+        let wanted = match spec.workers {
+            Workers::Auto => cores.saturating_sub(1).max(1),
+            Workers::Count(count) => count,
+        };
+        let (lanes, workers) = match target {
+            Target::Call(_) => (wanted, wanted),
+            _ => (spec.connections, wanted.min(spec.connections)),
+        };
+        let ack = match target {
+            Target::Call(_) => None,
+            Target::Builtin(_) => Some(spec.ack.unwrap_or(AckMode::Id)),
+            Target::WebSocket(_) => Some(spec.ack.unwrap_or(AckMode::None)),
+        };
+        let mut warnings = Vec::new();
+        if lanes_wanted > spec.symbols {
+            warnings.push(format!(
+                "{lanes_wanted} connections share {} symbols, and a symbol stays on one connection: some connections carry nothing",
+                spec.symbols
+            ));
+        }
+        if spec.start_unix_ns.is_none() {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            // Whole milliseconds, so that the printed command gives the same bytes again.
+            spec.start_unix_ns = Some(now.as_millis() as i64 * 1_000_000);
+        }
+        Ok(Plan {
+            target: target.to_string(),
+            target_kind: target.kind(),
+            duration,
+            schedule,
+            warm_up,
+            market,
+            regime: if is_volatile { "volatile" } else { "normal" },
+            arrivals,
+            ack,
+            lanes,
+            workers,
+            cores,
+            sources: BTreeMap::new(),
+            warnings,
+            spec,
+        })
+    }
+
+    /// When messages are due.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The factor over the run.
+    pub fn path(&self) -> &Path {
+        self.schedule.path()
+    }
+
+    /// The market that speaks.
+    pub fn market(&self) -> &MarketSpec {
+        &self.market
+    }
+
+    /// Length of the measured phase.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// The target, as it was named.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Threads that will drive the target.
+    pub fn workers(&self) -> u32 {
+        self.workers
+    }
+
+    /// What the user should know before the start.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The settings that the run was made from, the start time resolved.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Remembers where a setting's value came from, for the report.
+    pub fn set_source(&mut self, setting: &'static str, source: Source) {
+        self.sources.insert(setting, source);
+    }
+
+    /// Every setting with its resolved value, in the order of the help text; the target first.
+    pub fn describe(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![("target", self.target.clone())];
+        for setting in SETTINGS {
+            all.push((setting.name, self.resolved(setting)));
+        }
+        all
+    }
+
+    fn resolved(&self, setting: &Setting) -> String {
+        match setting.name {
+            "duration" => format_duration(self.duration),
+            "arrivals" => self.arrivals.to_string(),
+            "regime" => self.regime.to_owned(),
+            "ack" => self.ack.map_or("none".into(), |ack| ack.to_string()),
+            "workers" => self.workers.to_string(),
+            "profile" => (setting.show)(&self.spec).unwrap_or_else(|| "stages".into()),
+            _ => (setting.show)(&self.spec).unwrap_or_else(|| "-".into()),
+        }
+    }
+
+    /// The command line that repeats the run.
+    pub fn command(&self) -> String {
+        let mut words = vec!["tickstorm run".to_owned()];
+        if self.target != "builtin" {
+            words.push(format!("--target {}", quoted(&self.target)));
+        }
+        for setting in SETTINGS {
+            let Some(value) = (setting.show)(&self.spec) else { continue };
+            // The seed stands there even when it is the default: it is what makes the run come again.
+            if setting.name != "seed" && setting.default_text().as_ref() == Some(&value) {
+                continue;
+            }
+            words.push(match setting.placeholder {
+                Some(_) => format!("--{} {}", setting.name, quoted(&value)),
+                None => format!("--{}", setting.name),
+            });
+        }
+        words.join(" ")
+    }
+
+    /// The lane of each shard over all workers.
+    pub(crate) fn lane_of_shard(&self, shard: u16) -> u32 {
+        u32::from(shard) % self.lanes
+    }
+
+    /// The worker of a lane.
+    pub(crate) fn worker_of_lane(&self, lane: u32) -> u32 {
+        lane % self.workers
+    }
+
+    /// Whether the cores suffice for every thread that may be busy, the built-in target's among them.
+    pub(crate) fn has_core_for_each(&self) -> bool {
+        let target_threads = u32::from(self.target_kind == "builtin");
+        self.cores >= self.workers + target_threads && self.spec.pacing != Pacing::Sleep
+    }
+}
+
+fn duration(spec: &Spec) -> Result<Duration, String> {
+    match (spec.profile.stages_duration(), spec.duration) {
+        (None, given) => Ok(given.unwrap_or(DEFAULT_DURATION)),
+        (Some(stages), None) => Ok(stages),
+        (Some(stages), Some(given)) if stages == given => Ok(stages),
+        (Some(stages), Some(given)) => Err(format!(
+            "the stages last {} together, so the duration cannot be {}; leave it out",
+            format_duration(stages),
+            format_duration(given)
+        )),
+    }
+}
+
+fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
+    let is_id = match target {
+        Target::Builtin(_) => matches!(spec.ack, None | Some(AckMode::Id)),
+        Target::WebSocket(_) => spec.ack == Some(AckMode::Id),
+        Target::Call(_) => false,
+    };
+    if spec.stamp_id.is_some() && spec.id_pointer.is_some() {
+        errors.add(
+            "id-pointer",
+            "a message's id is either stamped or its own: give --stamp-id or --id-pointer, not both",
+        );
+    }
+    for (name, is_given) in [("stamp-id", spec.stamp_id.is_some()), ("id-pointer", spec.id_pointer.is_some())]
+    {
+        if is_given && !is_id {
+            errors.add(name, "replies are matched by id only with --ack id");
+        }
+    }
+    if matches!(target, Target::Builtin(_))
+        && (spec.stamp_id.is_some() || spec.id_pointer.is_some() || spec.ack_pointer != "/ack")
+    {
+        errors.add("target", "the built-in target acknowledges ordinals as {\"ack\":n}: leave out --ack-pointer, --stamp-id and --id-pointer");
+    }
+    if matches!(target, Target::Call(_)) && spec.ack.is_some() {
+        errors.add("ack", "a called target acknowledges by returning: leave it out");
+    }
+    if let Target::WebSocket(endpoint) = target
+        && !spec.allow_public_target
+        // A name that cannot be resolved is the connection's error, with its own words.
+        && endpoint.is_public().unwrap_or(false)
+    {
+        errors.add(
+            "target",
+            format!(
+                "{endpoint} lies outside loopback and private address ranges; --allow-public-target allows it"
+            ),
+        );
+    }
+    let lanes = if matches!(target, Target::Call(_)) { 1 } else { spec.connections };
+    let workers = match spec.workers {
+        Workers::Auto => machine::cores().saturating_sub(1).max(1),
+        Workers::Count(count) => count,
+    };
+    if spec.max_concurrent < workers.min(lanes) {
+        errors.add(
+            "max-concurrent",
+            format!("the limit is divided among the workers, each needs at least one: got {} for {workers} workers", spec.max_concurrent),
+        );
+    }
+}
+
+/// Shards that the symbols are cut into: enough that each connection has one.
+fn shards(connections: u32) -> u16 {
+    connections.next_power_of_two().max(LEAST_SHARDS) as u16
+}
+
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Everything that is wrong with a spec, found together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanErrors(pub Vec<PlanError>);
+
+/// A setting that does not go with the others, or cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {message}")]
+pub struct PlanError {
+    /// The name of the setting.
+    pub setting: &'static str,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+impl PlanErrors {
+    fn add(&mut self, setting: &'static str, message: impl Into<String>) {
+        self.0.push(PlanError { setting, message: message.into() });
+    }
+
+    fn collect<T>(&mut self, setting: &'static str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.add(setting, message)).ok()
+    }
+}
+
+impl std::fmt::Display for PlanErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("; "))
+    }
+}
+
+impl std::error::Error for PlanErrors {}
+
+const DEFAULT_DURATION: Duration = Duration::from_secs(60);
+
+/// Due times are packed into 52 bits of nanoseconds, 52 days; a whole month is a rounder limit.
+const LONGEST_RUN: Duration = Duration::from_secs(30 * 86_400);
+
+/// The number of shards is fixed, whatever the workers, so that the stream does not depend on them.
+const LEAST_SHARDS: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(change: impl FnOnce(&mut Spec)) -> Result<Plan, PlanErrors> {
+        let mut spec = Spec::default();
+        change(&mut spec);
+        Plan::new(&spec, &Target::default())
+    }
+
+    #[test]
+    fn the_command_repeats_the_run() {
+        let plan = plan(|spec| {
+            spec.seed = 7;
+            spec.profile = LoadProfile::parse_stages("1s:1x, 2s:1x..8x").unwrap();
+            spec.timeout = Duration::from_millis(250);
+        })
+        .unwrap();
+        let command = plan.command();
+        assert!(command.contains("--seed 7") && command.contains("--timeout 250ms"), "{command}");
+        assert!(command.contains("--stages '") && !command.contains("--duration"), "{command}");
+        assert_eq!(plan.duration(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn settings_that_do_not_go_together_are_named_together() {
+        let errors = plan(|spec| {
+            spec.profile = LoadProfile::parse_stages("10s:1x").unwrap();
+            spec.duration = Some(Duration::from_secs(5));
+            spec.ack = Some(AckMode::Fifo);
+            spec.stamp_id = Some("id".into());
+            spec.max_concurrent = 1;
+            spec.workers = Workers::Count(2);
+            spec.connections = 2;
+        })
+        .unwrap_err();
+        let settings: Vec<_> = errors.0.iter().map(|error| error.setting).collect();
+        assert_eq!(settings, ["stamp-id", "target", "max-concurrent", "duration"], "{errors}");
+    }
+
+    #[test]
+    fn a_public_address_is_not_stormed_unasked() {
+        let target: Target = "ws://8.8.8.8:80/".parse().unwrap();
+        let errors = Plan::new(&Spec::default(), &target).unwrap_err();
+        assert!(errors.to_string().contains("--allow-public-target"), "{errors}");
+        let spec = Spec { allow_public_target: true, ..Spec::default() };
+        assert!(Plan::new(&spec, &target).is_ok());
+    }
+
+    #[test]
+    fn every_connection_has_a_shard_and_every_lane_a_worker() {
+        let plan = plan(|spec| {
+            spec.connections = 100;
+            spec.workers = Workers::Count(7);
+            spec.symbols = 500;
+        })
+        .unwrap();
+        assert_eq!(plan.market.shards, 128);
+        let lanes: std::collections::BTreeSet<_> = (0..128).map(|shard| plan.lane_of_shard(shard)).collect();
+        assert_eq!(lanes.len(), 100);
+        assert!((0..100).all(|lane| plan.worker_of_lane(lane) < 7));
+    }
+}

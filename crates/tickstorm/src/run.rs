@@ -1,0 +1,339 @@
+//! A run: starts the workers, gathers what they record, and ends in a report.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime},
+};
+
+use tickstorm_load::{HlogInterval, Recording, RecordingSpec, write_hlog};
+use tickstorm_market::{Kind, ShardMarket};
+use tickstorm_net::{Builtin, ConnectError, Connection, Endpoint};
+use tickstorm_report::{Report, StopReason};
+use tickstorm_venue::Encoder;
+use tokio::runtime::Handle;
+
+use crate::{
+    AckMode, Phase, Plan, Snapshot, Target,
+    call::CallOutlet,
+    collector::Collector,
+    message::Wording,
+    pacer::Pacer,
+    push::{Protocol, PushOutlet},
+    target::Callee,
+    worker::{Command, Orders, Shared, Worker},
+};
+
+/// A run under way. Dropping it aborts it.
+#[derive(Debug)]
+pub struct Run {
+    control: Control,
+    collector: Option<JoinHandle<Finished>>,
+}
+
+/// Looks at a run and ends it, from any thread, any number of times.
+#[derive(Debug, Clone)]
+pub struct Control {
+    shared: Arc<[Arc<Shared>]>,
+    stop_reason: Arc<Mutex<Option<StopReason>>>,
+    snapshot: Arc<Mutex<Arc<Snapshot>>>,
+}
+
+/// What a run leaves.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// What was found.
+    pub report: Report,
+    pub(crate) hlog: Vec<HlogInterval>,
+    pub(crate) started: SystemTime,
+}
+
+impl Finished {
+    /// Writes the latency histogram of each interval in HdrHistogram's log format; values are nanoseconds.
+    pub fn write_hlog(&self, writer: impl io::Write) -> io::Result<()> {
+        write_hlog(writer, self.started, &self.hlog)
+    }
+}
+
+impl Run {
+    /// Connects to the target and starts the workers. A call target runs on the tokio runtime that this is called on.
+    pub fn start(plan: Plan, target: &Target) -> Result<Run, StartError> {
+        let markets = markets(&plan);
+        let builtin = match target {
+            Target::Builtin(spec) => {
+                let snapshots: Vec<_> =
+                    markets.iter().flatten().flat_map(|market| market.snapshots()).collect();
+                let listing = &plan.market.listing;
+                let builtin = Builtin::start(spec, plan.spec.venue, listing, &snapshots)
+                    .map_err(StartError::Builtin)?;
+                Some(builtin)
+            }
+            _ => None,
+        };
+        let reach = match target {
+            Target::Builtin(_) => {
+                Reach::Push(builtin.as_ref().expect("it was just started").endpoint().clone())
+            }
+            Target::WebSocket(endpoint) => Reach::Push(endpoint.clone()),
+            Target::Call(callee) => {
+                Reach::Call(callee.clone(), Handle::try_current().map_err(|_| StartError::NoRuntime)?)
+            }
+        };
+        let outlets = outlets(&plan, &reach)?;
+
+        // All workers and the target count time from one instant, late enough for every thread to be there.
+        let origin = Instant::now() + HEAD_START;
+        let measured_from = plan.spec.warmup;
+        if let Some(builtin) = &builtin {
+            builtin.set_origin(origin + measured_from);
+        }
+        let (deltas, gathered) = mpsc::channel();
+        let mut spares = Vec::new();
+        let mut threads = Vec::new();
+        let shared: Arc<[Arc<Shared>]> = outlets.iter().map(|_| Arc::default()).collect();
+        let mut all_orders = orders(&plan, markets);
+        for (index, outlet) in outlets.into_iter().enumerate().rev() {
+            let (spare, returned) = mpsc::channel();
+            spares.push(spare);
+            let orders = all_orders.pop().expect("there are orders for each worker");
+            let rate = plan.schedule.peak_rate() / f64::from(plan.workers);
+            let pacer = Pacer::new(plan.spec.pacing, rate, plan.has_core_for_each());
+            let (shared, deltas) = (shared[index].clone(), deltas.clone());
+            let start = move || match outlet {
+                AnyOutlet::Push(outlet) => {
+                    Worker::new(index, orders, outlet, origin, shared, deltas, returned, pacer).run();
+                }
+                AnyOutlet::Call(outlet) => {
+                    Worker::new(index, orders, outlet, origin, shared, deltas, returned, pacer).run();
+                }
+            };
+            let name = format!("tickstorm-{index}");
+            threads.push(thread::Builder::new().name(name).spawn(start).map_err(StartError::Thread)?);
+        }
+        spares.reverse();
+        threads.reverse();
+        drop(deltas);
+
+        let snapshot = Arc::new(Mutex::new(Arc::new(Snapshot::before(&plan))));
+        let control = Control { shared: shared.clone(), stop_reason: Arc::default(), snapshot };
+        let collector = Collector::new(plan, control.clone(), origin, builtin);
+        let collector = thread::Builder::new()
+            .name("tickstorm-collect".into())
+            .spawn(move || collector.run(&gathered, &spares, threads))
+            .map_err(StartError::Thread)?;
+        Ok(Run { control, collector: Some(collector) })
+    }
+
+    /// A handle that looks at the run and ends it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// The figures of now, some tenths of a second old.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.control.snapshot()
+    }
+
+    /// See [`Control::stop`].
+    pub fn stop(&self, reason: StopReason) {
+        self.control.stop(reason);
+    }
+
+    /// See [`Control::abort`].
+    pub fn abort(&self, reason: StopReason) {
+        self.control.abort(reason);
+    }
+
+    /// Whether [`Run::wait`] would return at once.
+    pub fn is_finished(&self) -> bool {
+        self.collector.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> Finished {
+        let collector = self.collector.take().expect("a run is waited for once");
+        collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(collector) = self.collector.take() {
+            self.control.abort(StopReason::Requested);
+            // Its panic, if it had one, has been printed.
+            let _ = collector.join();
+        }
+    }
+}
+
+impl Control {
+    /// Lets nothing more fall due; what is due is sent and the replies are awaited, at most the timeout. The report is of
+    /// what was measured.
+    pub fn stop(&self, reason: StopReason) {
+        self.order(Command::Stop, reason);
+    }
+
+    /// Ends the run at once; what is in flight counts as aborted.
+    pub fn abort(&self, reason: StopReason) {
+        self.order(Command::Abort, reason);
+    }
+
+    /// The figures of now, some tenths of a second old.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the report is ready.
+    pub fn is_finished(&self) -> bool {
+        self.snapshot().phase == Phase::Finished
+    }
+
+    fn order(&self, command: Command, reason: StopReason) {
+        self.stop_reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        for shared in self.shared.iter() {
+            shared.order(command);
+        }
+    }
+
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        *self.stop_reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn show(&self, snapshot: Snapshot) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
+
+    /// Sent and unanswered; and connections up.
+    pub(crate) fn gauges(&self) -> (u64, u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let sum = |read: fn(&Shared) -> u64| self.shared.iter().map(|shared| read(shared)).sum();
+        (sum(|shared| shared.in_flight.load(Relaxed)), sum(|shared| shared.lanes_up.load(Relaxed)))
+    }
+}
+
+/// Why a run did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody answers at the target's address.
+    #[error("cannot reach the target {endpoint}")]
+    Unreachable {
+        /// Where to.
+        endpoint: Endpoint,
+        /// Why not.
+        source: ConnectError,
+    },
+    /// The built-in target could not start.
+    #[error("cannot start the built-in target")]
+    Builtin(#[source] io::Error),
+    /// A call target needs a tokio runtime around [`Run::start`].
+    #[error("a called target needs a tokio runtime: start the run inside one")]
+    NoRuntime,
+    /// The system gave no thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// The system gave nothing to wait on sockets with.
+    #[error("cannot watch sockets")]
+    Poller(#[source] io::Error),
+}
+
+enum Reach {
+    Push(Endpoint),
+    Call(Callee, Handle),
+}
+
+enum AnyOutlet {
+    Push(PushOutlet),
+    Call(CallOutlet),
+}
+
+fn markets(plan: &Plan) -> Vec<Option<Box<ShardMarket>>> {
+    let weights = plan.market.shard_weights();
+    let make =
+        |shard: usize| ShardMarket::new(&plan.market, shard as u16).expect("the plan checked the market");
+    (0..weights.len()).map(|shard| (weights[shard] > 0).then(|| Box::new(make(shard)))).collect()
+}
+
+/// One outlet a worker, connected.
+fn outlets(plan: &Plan, reach: &Reach) -> Result<Vec<AnyOutlet>, StartError> {
+    let listing = &plan.market.listing;
+    let start_unix_ns = plan.spec.start_unix_ns.expect("the plan resolved it");
+    let encoder = || Encoder::new(plan.spec.venue, listing, start_unix_ns);
+    (0..plan.workers)
+        .map(|worker| match reach {
+            Reach::Call(callee, runtime) => {
+                let wording = Wording::new(encoder(), listing);
+                Ok(AnyOutlet::Call(CallOutlet::new(callee.clone(), runtime.clone(), wording)))
+            }
+            Reach::Push(endpoint) => {
+                let lanes = (0..plan.lanes).filter(|&lane| plan.worker_of_lane(lane) == worker);
+                let connect = |_| Connection::connect(endpoint, CONNECT_TIMEOUT);
+                let connections: Result<Vec<_>, _> = lanes.map(connect).collect();
+                let connections = connections
+                    .map_err(|source| StartError::Unreachable { endpoint: endpoint.clone(), source })?;
+                let protocol = Protocol {
+                    encoder: encoder(),
+                    ack: plan.ack.unwrap_or(AckMode::None),
+                    ack_pointer: plan.spec.ack_pointer.clone(),
+                    stamp_id: plan.spec.stamp_id.clone(),
+                    id_pointer: plan.spec.id_pointer.clone(),
+                    arrays: plan.spec.batch > 1,
+                };
+                let outlet = PushOutlet::new(connections, endpoint, protocol).map_err(StartError::Poller)?;
+                Ok(AnyOutlet::Push(outlet))
+            }
+        })
+        .collect()
+}
+
+/// Divides the plan among the workers, in order.
+fn orders(plan: &Plan, mut markets: Vec<Option<Box<ShardMarket>>>) -> Vec<Orders> {
+    let measured_from_ns = plan.spec.warmup.as_nanos() as u64;
+    let shards = plan.market.shards;
+    (0..plan.workers)
+        .map(|worker| {
+            let owns = |shard: u16| plan.worker_of_lane(plan.lane_of_shard(shard)) == worker;
+            let warm_up = plan.warm_up.iter().map(|schedule| (schedule.clock(owns), 0));
+            let measured = std::iter::once((plan.schedule.clock(owns), measured_from_ns));
+            let mut own_markets: Vec<_> = (0..shards).map(|_| None).collect();
+            for shard in (0..shards).filter(|&shard| owns(shard)) {
+                own_markets[usize::from(shard)] = markets[usize::from(shard)].take();
+            }
+            let lanes = (0..plan.lanes).filter(|&lane| plan.worker_of_lane(lane) == worker).count();
+            // The first workers take one more each of what does not divide.
+            let share =
+                |total: u32| u64::from(total / plan.workers + u32::from(worker < total % plan.workers));
+            Orders {
+                phases: warm_up.chain(measured).collect(),
+                markets: own_markets,
+                lane_of_shard: (0..shards).map(|shard| plan.lane_of_shard(shard) / plan.workers).collect(),
+                lanes,
+                measured_from_ns,
+                end_ns: measured_from_ns + plan.schedule.duration_ns(),
+                max_concurrent: (plan.ack != Some(AckMode::None)).then(|| share(plan.spec.max_concurrent)),
+                at_limit: plan.spec.at_limit,
+                timeout_ns: plan.spec.timeout.as_nanos() as u64,
+                batch: plan.spec.batch as usize,
+                flush: plan.spec.flush,
+                taken_is_processed: plan.ack == Some(AckMode::None),
+                publish_every_ns: [1_000_000_000, plan.spec.report_interval.as_nanos() as u64],
+                recording: recording_template(plan),
+            }
+        })
+        .collect()
+}
+
+/// What every recording of the run is made like.
+pub(crate) fn recording_template(plan: &Plan) -> Recording {
+    Recording::new(RecordingSpec {
+        kinds: Kind::ALL.len(),
+        max_pacing_lag: plan.spec.max_pacing_lag,
+        measured_until_ns: plan.schedule.duration_ns(),
+    })
+}
+
+/// How long after the last connection the run's time starts.
+const HEAD_START: Duration = Duration::from_millis(50);
+
+/// How long a target may take to accept a connection and shake hands.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,107 @@
+//! The messages without a target.
+
+use std::time::Duration;
+
+use tickstorm_load::{Arrivals, Clock, Factor, Path, Rate, Schedule, ScheduleSpec, Slot};
+use tickstorm_market::{Listing, MarketSpec, ShardMarket, Snapshot};
+use tickstorm_random::Seed;
+use tickstorm_venue::{Encoder, Venue};
+
+use crate::{Message, Plan, message::Wording};
+
+/// An endless, reproducible stream of exchange messages: the same seed gives the same bytes, on every machine.
+///
+/// ```
+/// use tickstorm::{Kind, WebSocketMessageGenerator};
+///
+/// let mut messages = WebSocketMessageGenerator::new(7);
+/// let trade = messages.find(|message| message.kind == Kind::Trade).expect("the stream is endless");
+/// assert!(trade.bytes.starts_with(b"{\"e\":\"trade\""));
+/// ```
+pub struct WebSocketMessageGenerator {
+    clock: Clock,
+    markets: Vec<Option<Box<ShardMarket>>>,
+    wording: Wording,
+    slots: Vec<Slot>,
+    next_slot: usize,
+    shards: u16,
+}
+
+impl std::fmt::Debug for WebSocketMessageGenerator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebSocketMessageGenerator").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl WebSocketMessageGenerator {
+    /// Binance messages about 100 symbols, due at 1000 a second on average in realistic bursts.
+    pub fn new(seed: u64) -> Self {
+        Self::with_symbols(seed, 100)
+    }
+
+    /// The same about this many symbols, 1 to 10,000; a number outside is brought inside.
+    pub fn with_symbols(seed: u64, symbols: u32) -> Self {
+        let seed = Seed::new(seed);
+        let listing = Listing::synthetic(symbols.clamp(1, 10_000), seed.child("listing", 0));
+        let market = MarketSpec::new(seed.child("market", 0), listing);
+        let path = Path::constant(Factor::ONE, ENDLESS).expect("a month is a path");
+        let schedule = Schedule::new(ScheduleSpec {
+            arrivals: "bursty".parse::<Arrivals>().expect("normal is a preset"),
+            seed: seed.child("schedule", 0),
+            shard_weights: market.shard_weights(),
+            ..ScheduleSpec::new(Rate::per_second(1000).expect("1000/s is a rate"), path)
+        });
+        Self::over(&schedule.expect("the rate fits"), &market, Venue::Binance, DEFAULT_START_UNIX_NS)
+    }
+
+    /// The messages of a plan's measured phase, with their due times; it ends with the plan. Without a warm-up they are
+    /// the bytes that a run of the plan sends.
+    pub fn of_plan(plan: &Plan) -> Self {
+        let start_unix_ns = plan.spec().start_unix_ns.unwrap_or(DEFAULT_START_UNIX_NS);
+        Self::over(plan.schedule(), plan.market(), plan.spec().venue, start_unix_ns)
+    }
+
+    fn over(schedule: &Schedule, market: &MarketSpec, venue: Venue, start_unix_ns: i64) -> Self {
+        let weights = market.shard_weights();
+        let make = |shard: usize| ShardMarket::new(market, shard as u16).expect("the market was checked");
+        Self {
+            clock: schedule.clock(|_| true),
+            markets: (0..weights.len())
+                .map(|shard| (weights[shard] > 0).then(|| Box::new(make(shard))))
+                .collect(),
+            wording: Wording::new(Encoder::new(venue, &market.listing, start_unix_ns), &market.listing),
+            slots: Vec::new(),
+            next_slot: 0,
+            shards: market.shards,
+        }
+    }
+
+    /// All levels of a symbol's book after the messages handed out so far; the index counts from the busiest symbol.
+    pub fn snapshot(&self, symbol: u32) -> Option<Snapshot> {
+        let shard = symbol % u32::from(self.shards);
+        self.markets[shard as usize].as_ref()?.snapshot(tickstorm_market::SymbolId(symbol))
+    }
+}
+
+impl Iterator for WebSocketMessageGenerator {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        while self.next_slot == self.slots.len() {
+            self.slots.clear();
+            self.next_slot = 0;
+            self.clock.next_cell(&mut self.slots)?;
+        }
+        let slot = self.slots[self.next_slot];
+        self.next_slot += 1;
+        let market =
+            self.markets[usize::from(slot.shard())].as_mut().expect("only shards with symbols are due");
+        Some(self.wording.message(market.next(slot.due_ns())))
+    }
+}
+
+/// The longest run there is.
+const ENDLESS: Duration = Duration::from_secs(30 * 86_400);
+
+/// 2026-01-01T00:00:00Z.
+pub(crate) const DEFAULT_START_UNIX_NS: i64 = 1_767_225_600_000_000_000;

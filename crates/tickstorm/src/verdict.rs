@@ -1,0 +1,311 @@
+//! Whether the system held: PASS, FAIL, or that the run cannot tell.
+
+use std::time::Duration;
+
+use tickstorm_load::{Histogram, Recording};
+use tickstorm_report::{Evidence, Outcome, Reason, Threshold, ThresholdOutcome, Unit, Verdict, format};
+
+use crate::{Metric, machine::Withheld, spec, worker::AbsenceSummary};
+
+/// What a verdict is based on.
+pub(crate) struct Grounds<'a> {
+    pub recording: &'a Recording,
+    pub error_threshold: f64,
+    pub thresholds: &'a [spec::Threshold],
+    pub max_pacing_lag: Duration,
+    /// Of the dropped messages, those that waited mostly for us.
+    pub dropped_by_us: u64,
+    pub absences: AbsenceSummary,
+    pub involuntary_switches: Option<u64>,
+    pub withheld: Withheld,
+    pub was_stopped_by_hand: bool,
+    pub internal_error: Option<&'a str>,
+    pub warnings: Vec<String>,
+}
+
+/// The verdict, and how the run stood to each threshold.
+pub(crate) fn judge(grounds: Grounds<'_>) -> (Verdict, Vec<Threshold>) {
+    let ledger = grounds.recording.ledger();
+    let mut thresholds = vec![error_rate_threshold(&grounds, grounds.error_threshold)];
+    thresholds.extend(grounds.thresholds.iter().map(|limit| match limit.metric {
+        Metric::ErrorRate => error_rate_threshold(&grounds, limit.limit),
+        _ => latency_threshold(limit, grounds.recording.latency(), grounds.recording.net_latency()),
+    }));
+
+    let crossed = reasons(&thresholds, ThresholdOutcome::Crossed);
+    let mut doubts = Vec::new();
+    if let Some(problem) = grounds.internal_error {
+        doubts.push(plain(format!("tickstorm itself failed: {problem}")));
+    }
+    if ledger.due == 0 {
+        doubts.push(plain("nothing was due".into()));
+    }
+    let late = grounds.recording.overdue() + grounds.dropped_by_us;
+    if late as f64 > ledger.due as f64 * MOST_OVERDUE {
+        doubts.push(Reason {
+            text: format!(
+                "the generator itself fell behind: {} of the messages left more than {} late through its own doing (at most {} may)",
+                format::percent(late as f64 / ledger.due as f64),
+                format::duration_ms(grounds.max_pacing_lag.as_secs_f64() * 1e3),
+                format::percent(MOST_OVERDUE),
+            ),
+            evidence: starvation(&grounds),
+        });
+    }
+    doubts.extend(reasons(&thresholds, ThresholdOutcome::Undecided).into_iter().map(|mut reason| {
+        reason.text.push_str(", but only because of the generator's own lateness or for want of figures");
+        reason
+    }));
+    if grounds.was_stopped_by_hand {
+        doubts.push(plain("the run was stopped by hand before its end".into()));
+    }
+
+    let generator_is_late = late as f64 > ledger.due as f64 * MOST_OVERDUE;
+    let (outcome, reasons) = if !crossed.is_empty() {
+        (Outcome::Fail, crossed)
+    } else if !doubts.is_empty() {
+        (Outcome::Inconclusive, doubts)
+    } else {
+        (Outcome::Pass, Vec::new())
+    };
+    let mut warnings = grounds.warnings.clone();
+    let pacing_p99_ns = grounds.recording.pacing_lag().percentile_ns(99.0);
+    if pacing_p99_ns > 1_000_000
+        && pacing_p99_ns as f64 > 0.1 * grounds.recording.latency().percentile_ns(99.0) as f64
+    {
+        warnings.push(format!(
+            "the generator's own lateness is part of the latency: pacing lag p99 is {}; net latency leaves it out",
+            format::duration_ms(pacing_p99_ns as f64 / 1e6)
+        ));
+    }
+    let mut advice = Vec::new();
+    if outcome == Outcome::Inconclusive && generator_is_late {
+        advice.push("lower the rate, or give the generator more processor: fewer busy processes beside it, a larger quota, more --workers with more --connections".into());
+        advice.push("`tickstorm ruler` measures the highest rate that this machine offers honestly".into());
+    }
+    (Verdict { outcome, reasons, warnings, advice }, thresholds)
+}
+
+fn plain(text: String) -> Reason {
+    Reason { text, evidence: Vec::new() }
+}
+
+fn error_rate_threshold(grounds: &Grounds<'_>, limit: f64) -> Threshold {
+    let ledger = grounds.recording.ledger();
+    let counted = ledger.due - ledger.aborted;
+    let share = |failed: u64| (counted > 0).then(|| failed as f64 / counted as f64);
+    let value = share(ledger.messages_failed());
+    // Without the messages that only our own lateness left unsent.
+    let net_value = share(ledger.messages_failed() - grounds.dropped_by_us.min(ledger.messages_failed()));
+    Threshold {
+        metric: "error_rate".into(),
+        limit_text: format!("<= {}", format::percent(limit)),
+        limit,
+        value,
+        net_value: net_value.filter(|_| grounds.dropped_by_us > 0),
+        unit: Unit::Ratio,
+        outcome: compare(limit, value, net_value),
+    }
+}
+
+fn latency_threshold(limit: &spec::Threshold, latency: &Histogram, net: &Histogram) -> Threshold {
+    let read = |histogram: &Histogram| {
+        (!histogram.is_empty()).then(|| match limit.metric {
+            Metric::Percentile(p) => histogram.percentile_ns(p) as f64,
+            Metric::Max => histogram.max_ns() as f64,
+            Metric::Mean | Metric::ErrorRate => histogram.mean_ns(),
+        })
+    };
+    let (value, net_value) = (read(latency), read(net));
+    let name = match limit.metric {
+        Metric::Percentile(p) => format!("p{}_latency_ms", p.to_string().replace('.', "_")),
+        Metric::Mean => "avg_latency_ms".into(),
+        Metric::Max => "max_latency_ms".into(),
+        Metric::ErrorRate => "error_rate".into(),
+    };
+    Threshold {
+        metric: name,
+        limit_text: format!("<= {}", format::duration_ms(limit.limit / 1e6)),
+        limit: limit.limit / 1e6,
+        value: value.map(|ns| ns / 1e6),
+        net_value: net_value.map(|ns| ns / 1e6),
+        unit: Unit::Milliseconds,
+        outcome: compare(limit.limit, value, net_value),
+    }
+}
+
+fn compare(limit: f64, value: Option<f64>, net_value: Option<f64>) -> ThresholdOutcome {
+    match (value, net_value) {
+        (Some(value), _) if value <= limit => ThresholdOutcome::Met,
+        (Some(_), Some(net)) if net > limit => ThresholdOutcome::Crossed,
+        _ => ThresholdOutcome::Undecided,
+    }
+}
+
+fn reasons(thresholds: &[Threshold], outcome: ThresholdOutcome) -> Vec<Reason> {
+    let stood_so = thresholds.iter().filter(|threshold| threshold.outcome == outcome);
+    stood_so
+        .map(|threshold| {
+            let value =
+                threshold.value.map_or("unknown".into(), |value| format::value(value, threshold.unit));
+            let evidence = |name: &str, value: Option<f64>| {
+                value.map(|value| Evidence {
+                    name: format!("{} {name}", threshold.metric),
+                    value,
+                    unit: threshold.unit,
+                })
+            };
+            Reason {
+                text: format!(
+                    "{} is {value}, the limit is {}",
+                    threshold.metric,
+                    format::value(threshold.limit, threshold.unit)
+                ),
+                evidence: [evidence("measured", threshold.value), evidence("net", threshold.net_value)]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+/// What shows that, and why, the generator could not keep its schedule.
+fn starvation(grounds: &Grounds<'_>) -> Vec<Evidence> {
+    let ms = |name: &str, ns: u64| Evidence {
+        name: name.into(),
+        value: ns as f64 / 1e6,
+        unit: Unit::Milliseconds,
+    };
+    let count =
+        |name: &str, value: u64| Evidence { name: name.into(), value: value as f64, unit: Unit::Count };
+    let seconds = |name: &str, time: Duration| Evidence {
+        name: name.into(),
+        value: time.as_secs_f64(),
+        unit: Unit::Seconds,
+    };
+    let lag = grounds.recording.pacing_lag();
+    let mut evidence = vec![
+        count("messages overdue", grounds.recording.overdue()),
+        ms("pacing lag p50", lag.percentile_ns(50.0)),
+        ms("pacing lag p99", lag.percentile_ns(99.0)),
+        ms("pacing lag max", lag.max_ns()),
+    ];
+    if grounds.dropped_by_us > 0 {
+        evidence.push(count("messages never sent for want of time", grounds.dropped_by_us));
+    }
+    if grounds.absences.count > 0 {
+        evidence.push(count("times a worker was kept from running", grounds.absences.count));
+        evidence.push(ms("kept from running in all", grounds.absences.total_ns));
+        evidence.push(ms("kept from running, longest", grounds.absences.max_ns));
+    }
+    if let Some(time) = grounds.withheld.throttled.filter(|time| !time.is_zero()) {
+        evidence.push(seconds("throttled by the processor quota", time));
+    }
+    if let Some(time) = grounds.withheld.stolen.filter(|time| !time.is_zero()) {
+        evidence.push(seconds("stolen by the hypervisor", time));
+    }
+    if let Some(switches) = grounds.involuntary_switches.filter(|&switches| switches > 0) {
+        evidence.push(count("involuntary context switches", switches));
+    }
+    evidence
+}
+
+/// Share of messages that may leave later than `--max-pacing-lag` through our own doing.
+const MOST_OVERDUE: f64 = 0.01;
+
+#[cfg(test)]
+mod tests {
+    use tickstorm_load::{Failure, RecordingSpec, Timing};
+
+    use super::*;
+
+    fn grounds(recording: &Recording) -> Grounds<'_> {
+        Grounds {
+            recording,
+            error_threshold: 0.01,
+            thresholds: &[],
+            max_pacing_lag: Duration::from_millis(50),
+            dropped_by_us: 0,
+            absences: AbsenceSummary::default(),
+            involuntary_switches: None,
+            withheld: Withheld::default(),
+            was_stopped_by_hand: false,
+            internal_error: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Messages due 1 ms apart, each with its pacing lag and service time, in ms, and whether it failed.
+    fn recording(messages: impl IntoIterator<Item = (u64, u64, bool)>) -> Recording {
+        let mut recording = Recording::new(RecordingSpec::default());
+        for (i, (pacing_ms, service_ms, fails)) in messages.into_iter().enumerate() {
+            let due_ns = i as u64 * 1_000_000;
+            let sent_ns = due_ns + pacing_ms * 1_000_000;
+            recording.on_due(1);
+            let pacing_ns = recording.on_sent(0, sent_ns, sent_ns - due_ns, 0);
+            let timing = Timing { due_ns, sent_ns, done_ns: sent_ns + service_ms * 1_000_000, pacing_ns };
+            if fails {
+                recording.on_failed(&Failure::Rejected, &timing, None);
+            } else {
+                recording.on_processed(&timing);
+            }
+        }
+        recording
+    }
+
+    fn outcome(grounds: Grounds<'_>) -> Outcome {
+        judge(grounds).0.outcome
+    }
+
+    #[test]
+    fn a_threshold_is_crossed_when_exceeded_not_when_met() {
+        let exactly = recording((0..100).map(|i| (0, 1, i == 0)));
+        assert_eq!(outcome(grounds(&exactly)), Outcome::Pass);
+        let above = recording((0..100).map(|i| (0, 1, i < 2)));
+        assert_eq!(outcome(grounds(&above)), Outcome::Fail);
+    }
+
+    #[test]
+    fn a_latency_limit_crossed_only_by_our_lateness_is_inconclusive() {
+        let limits = ["p50<20ms".parse().unwrap()];
+        let ours = recording((0..100).map(|_| (30, 5, false)));
+        let theirs = recording((0..100).map(|_| (0, 35, false)));
+        assert_eq!(outcome(Grounds { thresholds: &limits, ..grounds(&ours) }), Outcome::Inconclusive);
+        assert_eq!(outcome(Grounds { thresholds: &limits, ..grounds(&theirs) }), Outcome::Fail);
+    }
+
+    #[test]
+    fn more_than_a_hundredth_of_overdue_messages_is_inconclusive_with_evidence() {
+        let one = recording((0..100).map(|i| (if i == 0 { 60 } else { 0 }, 1, false)));
+        assert_eq!(outcome(grounds(&one)), Outcome::Pass);
+        let two = recording((0..100).map(|i| (if i < 2 { 60 } else { 0 }, 1, false)));
+        let (verdict, _) = judge(grounds(&two));
+        assert_eq!(verdict.outcome, Outcome::Inconclusive);
+        assert!(verdict.reasons[0].evidence.iter().any(|e| e.name == "messages overdue" && e.value == 2.0));
+        assert!(!verdict.advice.is_empty());
+    }
+
+    #[test]
+    fn a_certain_failure_stays_one_however_late_we_were() {
+        let both = recording((0..100).map(|_| (60, 1, true)));
+        assert_eq!(outcome(grounds(&both)), Outcome::Fail);
+    }
+
+    #[test]
+    fn what_we_left_unsent_does_not_fail_the_target() {
+        let mut recording = recording((0..90).map(|_| (0, 1, false)));
+        recording.on_due(10);
+        recording.on_dropped(tickstorm_load::Dropped::Unsent, 0, 10);
+        assert_eq!(outcome(Grounds { dropped_by_us: 10, ..grounds(&recording) }), Outcome::Inconclusive);
+        assert_eq!(outcome(Grounds { dropped_by_us: 0, ..grounds(&recording) }), Outcome::Fail);
+    }
+
+    #[test]
+    fn nothing_due_and_a_stop_by_hand_prove_nothing() {
+        let nothing = recording([]);
+        assert_eq!(outcome(grounds(&nothing)), Outcome::Inconclusive);
+        let some = recording([(0, 1, false)]);
+        assert_eq!(outcome(Grounds { was_stopped_by_hand: true, ..grounds(&some) }), Outcome::Inconclusive);
+    }
+}

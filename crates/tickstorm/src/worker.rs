@@ -1,0 +1,889 @@
+//! The drive loop, once for all ways to reach a target: takes what is due from the clock, has the market say what it
+//! is, places it on its lane, hands it over, and books what became of it.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use tickstorm_load::{Clock, Dropped, Failure, Recording, Slot, Timing};
+use tickstorm_market::{Kind, ShardMarket};
+use tickstorm_report::Outage;
+
+use crate::{
+    AtLimit, Flush,
+    machine::ThreadUsage,
+    outlet::{Answer, LaneState, Notice, Outlet},
+    pacer::{PacedBy, Pacer},
+    stall::{Intervals, Stalls},
+};
+
+/// What a worker is told.
+pub(crate) struct Orders {
+    /// Its share of each phase's due instants, with the run time at which the phase starts.
+    pub phases: Vec<(Clock, u64)>,
+    /// The shards' markets, by shard; `None` for those of other workers.
+    pub markets: Vec<Option<Box<ShardMarket>>>,
+    /// The lane of each shard, by shard, counted within this worker.
+    pub lane_of_shard: Vec<u32>,
+    /// How many lanes it has.
+    pub lanes: usize,
+    /// Run time at which the measured phase begins.
+    pub measured_from_ns: u64,
+    /// Run time of the end of the last phase.
+    pub end_ns: u64,
+    /// Its share of the concurrency limit; `None` without acknowledgements.
+    pub max_concurrent: Option<u64>,
+    pub at_limit: AtLimit,
+    pub timeout_ns: u64,
+    pub batch: usize,
+    pub flush: Flush,
+    /// Whether a message is processed once it is taken.
+    pub taken_is_processed: bool,
+    /// A recording is handed over at each multiple of these, and at the end.
+    pub publish_every_ns: [u64; 2],
+    /// An empty recording, to be cloned.
+    pub recording: Recording,
+}
+
+/// What workers and the collector share while the run lasts.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    command: AtomicU8,
+    pub in_flight: AtomicU64,
+    pub waiting: AtomicU64,
+    pub lanes_up: AtomicU64,
+}
+
+/// What a run is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[repr(u8)]
+pub(crate) enum Command {
+    /// Go on.
+    Run = 0,
+    /// Let nothing more fall due, send what is due, await the replies.
+    Stop = 1,
+    /// End at once.
+    Abort = 2,
+}
+
+impl Shared {
+    pub(crate) fn order(&self, command: Command) {
+        self.command.fetch_max(command as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        match self.command.load(Ordering::Relaxed) {
+            0 => Command::Run,
+            1 => Command::Stop,
+            _ => Command::Abort,
+        }
+    }
+}
+
+/// What a worker hands to the collector.
+pub(crate) enum Dispatch {
+    /// What was recorded since the last one, until this run time.
+    Delta { worker: usize, until_ns: u64, recording: Box<Recording> },
+    /// The end.
+    Done { worker: usize, summary: Summary },
+}
+
+/// What a worker knows at its end beyond its recordings.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    pub lanes: Vec<LaneSummary>,
+    pub paced_by: PacedBy,
+    pub involuntary_switches: Option<u64>,
+    pub absences: AbsenceSummary,
+    /// Messages that were dropped after waiting mostly for us, not for the target.
+    pub dropped_by_us: u64,
+    /// Run time at which a stop by hand took effect.
+    pub stopped_ns: Option<u64>,
+    /// Run time of the last thing that happened.
+    pub finished_ns: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LaneSummary {
+    pub sent: u64,
+    pub outages: Vec<Outage>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AbsenceSummary {
+    pub count: u64,
+    pub total_ns: u64,
+    pub max_ns: u64,
+}
+
+/// A worker at work. One OS thread owns it; nothing of it is shared per message.
+pub(crate) struct Worker<O> {
+    index: usize,
+    orders: Orders,
+    outlet: O,
+    origin: Instant,
+    shared: Arc<Shared>,
+    deltas: mpsc::Sender<Dispatch>,
+    spares: mpsc::Receiver<Box<Recording>>,
+
+    phase: usize,
+    slots: Vec<Slot>,
+    next_slot: usize,
+    /// All slots due before this are drawn.
+    drawn_until_ns: u64,
+    last_due_ns: u64,
+
+    lanes: Vec<Lane>,
+    /// Lanes with something waiting or placed; each at most once.
+    busy: Vec<u32>,
+    /// Sent or placed, and unanswered.
+    outstanding: u64,
+    waiting: u64,
+
+    recording: Box<Recording>,
+    /// Where the warm-up's figures go, which nobody reads.
+    warm_up: Box<Recording>,
+    next_publish_ns: u64,
+    /// Nothing expires before this.
+    next_expiry_ns: u64,
+    notices: Vec<Notice>,
+
+    pacer: Pacer,
+    usage: ThreadUsage,
+    absences: Intervals,
+    absence_summary: AbsenceSummary,
+    dropped_by_us: u64,
+    stopped_ns: Option<u64>,
+}
+
+/// A lane and what is under way on it.
+#[derive(Default)]
+struct Lane {
+    /// Due and not placed: due instant and shard.
+    backlog: VecDeque<Slot>,
+    /// Placed and not taken.
+    placed: VecDeque<Placed>,
+    placed_since_ns: u64,
+    /// Taken and unanswered, but for answered ones behind an unanswered one; the first has ordinal `base`.
+    flights: VecDeque<Flight>,
+    base: u64,
+    /// In flight order, timed-out messages whose reply may still come, where replies have no ids.
+    overtaken: u64,
+    /// Ordinals of timed-out messages, where they do; bounded.
+    given_up: HashSet<u64>,
+    stalls: Stalls,
+    is_busy: bool,
+    is_down: bool,
+    outage: Option<OpenOutage>,
+    summary: LaneSummary,
+}
+
+struct OpenOutage {
+    started_ns: u64,
+    reason: String,
+    lost: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Placed {
+    due_ns: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+struct Flight {
+    due_ns: u64,
+    sent_ns: u64,
+    pacing_ns: u64,
+    answered: bool,
+}
+
+impl<O: Outlet> Worker<O> {
+    pub(crate) fn new(
+        index: usize,
+        orders: Orders,
+        outlet: O,
+        origin: Instant,
+        shared: Arc<Shared>,
+        deltas: mpsc::Sender<Dispatch>,
+        spares: mpsc::Receiver<Box<Recording>>,
+        pacer: Pacer,
+    ) -> Self {
+        let recording = Box::new(orders.recording.clone());
+        Self {
+            index,
+            lanes: (0..orders.lanes).map(|_| Lane::default()).collect(),
+            warm_up: recording.clone(),
+            recording,
+            outlet,
+            origin,
+            shared,
+            deltas,
+            spares,
+            phase: 0,
+            slots: Vec::new(),
+            next_slot: 0,
+            drawn_until_ns: 0,
+            last_due_ns: 0,
+            busy: Vec::new(),
+            outstanding: 0,
+            waiting: 0,
+            next_publish_ns: orders.publish_every_ns[0].min(orders.publish_every_ns[1]),
+            next_expiry_ns: 0,
+            notices: Vec::new(),
+            pacer,
+            usage: ThreadUsage::default(),
+            absences: Intervals::default(),
+            absence_summary: AbsenceSummary::default(),
+            dropped_by_us: 0,
+            stopped_ns: None,
+            orders,
+        }
+    }
+
+    /// Runs to the end and hands in what it knows, even when something panics on the way.
+    pub(crate) fn run(mut self) {
+        let _ = tickstorm_net::precise_timers();
+        self.usage = ThreadUsage::of_this_thread();
+        let lanes_up = self.lanes.len() as u64;
+        self.shared.lanes_up.fetch_add(lanes_up, Ordering::Relaxed);
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.drive()));
+        let now = self.now();
+        if outcome.is_err() {
+            self.abandon(now);
+        }
+        self.outlet.finish();
+        let measured_ns = self.measured(now);
+        for lane in &mut self.lanes {
+            if let Some(outage) = lane.outage.take() {
+                lane.summary.outages.push(outage.ended(None, self.orders.measured_from_ns));
+            }
+        }
+        let summary = Summary {
+            lanes: self.lanes.iter().map(|lane| lane.summary.clone()).collect(),
+            paced_by: self.pacer.paced_by(),
+            involuntary_switches: self.usage.involuntary_switches_since(),
+            absences: self.absence_summary,
+            dropped_by_us: self.dropped_by_us,
+            stopped_ns: self.stopped_ns.map(|ns| self.measured(ns)),
+            finished_ns: measured_ns,
+        };
+        let recording = std::mem::replace(&mut self.recording, Box::new(self.orders.recording.clone()));
+        // A collector that is gone has no use for them.
+        let _ = self.deltas.send(Dispatch::Delta { worker: self.index, until_ns: measured_ns, recording });
+        let _ = self.deltas.send(Dispatch::Done { worker: self.index, summary });
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    fn drive(&mut self) {
+        loop {
+            let now = self.now();
+            self.publish(now);
+            self.collect(now);
+            self.obey(now);
+            self.take_due(now);
+            self.place();
+            self.expire(now);
+            if self.is_finished(now) {
+                return;
+            }
+            self.wait();
+        }
+    }
+
+    /// Run time: ns since the start of the first phase; zero before it.
+    #[inline]
+    fn now(&self) -> u64 {
+        Instant::now().saturating_duration_since(self.origin).as_nanos() as u64
+    }
+
+    /// A run time as time of the measured phase.
+    fn measured(&self, at_ns: u64) -> u64 {
+        at_ns.saturating_sub(self.orders.measured_from_ns)
+    }
+
+    /// Where a message that was due then is recorded.
+    #[inline]
+    fn book(&mut self, due_ns: u64) -> &mut Recording {
+        if due_ns >= self.orders.measured_from_ns { &mut self.recording } else { &mut self.warm_up }
+    }
+
+    fn obey(&mut self, now: u64) {
+        match self.shared.command() {
+            Command::Run => {}
+            Command::Stop => {
+                if self.stopped_ns.is_none() {
+                    self.take_due(now);
+                    self.stopped_ns = Some(now);
+                    let measured = self.measured(now);
+                    self.recording.end_measured_phase(measured);
+                    self.phase = self.orders.phases.len();
+                    self.slots.clear();
+                    self.next_slot = 0;
+                }
+            }
+            Command::Abort => {
+                self.stopped_ns.get_or_insert(now);
+                self.abandon(now);
+            }
+        }
+    }
+
+    /// Takes from the clock what is due, and queues it on its lane.
+    fn take_due(&mut self, now: u64) {
+        if self.stopped_ns.is_some() {
+            return;
+        }
+        loop {
+            while let Some(&slot) = self.slots.get(self.next_slot) {
+                let due_ns = slot.due_ns();
+                if due_ns > now {
+                    return;
+                }
+                self.next_slot += 1;
+                self.last_due_ns = due_ns;
+                self.book(due_ns).on_due(1);
+                let lane_index = self.orders.lane_of_shard[usize::from(slot.shard())];
+                let lane = &mut self.lanes[lane_index as usize];
+                lane.backlog.push_back(slot);
+                self.waiting += 1;
+                if !lane.is_busy {
+                    lane.is_busy = true;
+                    self.busy.push(lane_index);
+                }
+            }
+            if !self.draw(now) {
+                return;
+            }
+        }
+    }
+
+    /// Draws cells from the clock until there is a slot or the horizon is passed; whether there is a slot.
+    fn draw(&mut self, horizon_ns: u64) -> bool {
+        if self.next_slot < self.slots.len() {
+            return true;
+        }
+        while self.drawn_until_ns <= horizon_ns {
+            let Some((clock, offset_ns)) = self.orders.phases.get_mut(self.phase) else { return false };
+            self.slots.clear();
+            self.next_slot = 0;
+            match clock.next_cell(&mut self.slots) {
+                Some(end_ns) => self.drawn_until_ns = *offset_ns + end_ns,
+                None => {
+                    self.phase += 1;
+                    continue;
+                }
+            }
+            if *offset_ns > 0 {
+                for slot in &mut self.slots {
+                    *slot = Slot::new(slot.due_ns() + *offset_ns, slot.shard());
+                }
+            }
+            if !self.slots.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Places what waits on every lane that takes it, and flushes by the rule.
+    fn place(&mut self) {
+        let mut i = 0;
+        while i < self.busy.len() {
+            let index = self.busy[i] as usize;
+            self.place_on(index);
+            let lane = &mut self.lanes[index];
+            if lane.backlog.is_empty() && lane.placed.is_empty() {
+                lane.is_busy = false;
+                self.busy.swap_remove(i);
+            } else {
+                i += 1;
+            }
+        }
+        self.shared.in_flight.store(self.outstanding, Ordering::Relaxed);
+        self.shared.waiting.store(self.waiting, Ordering::Relaxed);
+    }
+
+    fn place_on(&mut self, index: usize) {
+        loop {
+            let mut is_at_limit = false;
+            while !self.lanes[index].backlog.is_empty() {
+                let room = match self.orders.max_concurrent {
+                    Some(limit) => limit.saturating_sub(self.outstanding) as usize,
+                    None => usize::MAX,
+                };
+                if room == 0 {
+                    is_at_limit = true;
+                    break;
+                }
+                if self.outlet.state(index) != LaneState::Open {
+                    break;
+                }
+                self.place_frame(index, room.min(self.orders.batch));
+                if self.orders.flush == Flush::Each {
+                    break;
+                }
+            }
+            if is_at_limit {
+                if self.orders.at_limit == AtLimit::Drop {
+                    self.drop_backlog(index, Dropped::ConcurrencyLimit, u64::MAX);
+                } else {
+                    let now = self.now();
+                    self.lanes[index].stalls.block(now);
+                }
+            }
+            let blocked = self.flush(index);
+            let lane = &mut self.lanes[index];
+            if lane.backlog.is_empty()
+                || is_at_limit
+                || blocked
+                || self.outlet.state(index) != LaneState::Open
+            {
+                return;
+            }
+        }
+    }
+
+    /// Places up to `most` messages as one frame.
+    fn place_frame(&mut self, index: usize, most: usize) {
+        let lane = &mut self.lanes[index];
+        if lane.stalls.is_blocked() && lane.placed.is_empty() {
+            // It was at the limit, and is no longer. (An unwritable lane is unblocked by a flush that succeeds.)
+            let now = Instant::now().saturating_duration_since(self.origin).as_nanos() as u64;
+            lane.stalls.unblock(now);
+        }
+        if lane.placed.is_empty() && matches!(self.orders.flush, Flush::Every(_) | Flush::Bytes(_)) {
+            lane.placed_since_ns = Instant::now().saturating_duration_since(self.origin).as_nanos() as u64;
+        }
+        self.outlet.begin(index);
+        for _ in 0..most {
+            let Some(slot) = lane.backlog.pop_front() else { break };
+            let market = self.orders.markets[usize::from(slot.shard())]
+                .as_mut()
+                .expect("a worker owns the shards it is due");
+            let message = market.next(slot.due_ns());
+            let ordinal = lane.base + (lane.flights.len() + lane.placed.len()) as u64;
+            self.outlet.add(index, ordinal, message);
+            lane.placed.push_back(Placed { due_ns: slot.due_ns(), kind: message.body.kind() });
+            self.waiting -= 1;
+            self.outstanding += 1;
+        }
+        self.outlet.end(index);
+    }
+
+    /// Flushes a lane if its rule says so, and books what was taken; whether the lane is blocked.
+    fn flush(&mut self, index: usize) -> bool {
+        let lane = &mut self.lanes[index];
+        if lane.placed.is_empty() && self.outlet.buffered(index) == 0 {
+            return lane.stalls.is_blocked();
+        }
+        let is_time = match self.orders.flush {
+            Flush::Slot | Flush::Each => true,
+            _ if self.outlet.state(index) != LaneState::Open => true,
+            rule => {
+                let now = Instant::now().saturating_duration_since(self.origin).as_nanos() as u64;
+                let placed_for_ns = now.saturating_sub(lane.placed_since_ns);
+                match rule {
+                    Flush::Bytes(size) => {
+                        self.outlet.buffered(index) >= size || placed_for_ns >= BYTES_RULE_WAITS_NS
+                    }
+                    Flush::Every(time) => u128::from(placed_for_ns) >= time.as_nanos(),
+                    Flush::Slot | Flush::Each => true,
+                }
+            }
+        };
+        if !is_time {
+            return false;
+        }
+        let taken = self.outlet.flush(index);
+        let now = Instant::now().saturating_duration_since(self.origin).as_nanos() as u64;
+        if taken.messages > 0 || !taken.blocked {
+            lane.stalls.unblock(now);
+        }
+        if taken.bytes > 0 && now >= self.orders.measured_from_ns {
+            self.recording.on_write(taken.bytes);
+        }
+        let measured_from_ns = self.orders.measured_from_ns;
+        let done_ns = now.saturating_sub(measured_from_ns);
+        for placed in lane.placed.drain(..taken.messages) {
+            let lag_ns = now.saturating_sub(placed.due_ns);
+            let stall_ns = lane.stalls.stall_ns(placed.due_ns, now, &self.absences);
+            let is_measured = placed.due_ns >= measured_from_ns;
+            let book = if is_measured { &mut self.recording } else { &mut self.warm_up };
+            let pacing_ns = book.on_sent(placed.kind as usize, done_ns, lag_ns, stall_ns);
+            lane.summary.sent += u64::from(is_measured);
+            if self.orders.taken_is_processed {
+                let due_ns = placed.due_ns.saturating_sub(measured_from_ns);
+                book.on_processed(&Timing { due_ns, sent_ns: done_ns, done_ns, pacing_ns });
+                lane.base += 1;
+                self.outstanding -= 1;
+            } else {
+                lane.flights.push_back(Flight {
+                    due_ns: placed.due_ns,
+                    sent_ns: now,
+                    pacing_ns,
+                    answered: false,
+                });
+            }
+        }
+        if taken.blocked {
+            lane.stalls.block(now);
+        }
+        taken.blocked
+    }
+
+    /// Books what came back. `now` was read after the wait, so it is when we learnt of it.
+    fn collect(&mut self, now: u64) {
+        let mut notices = std::mem::take(&mut self.notices);
+        self.outlet.collect(&mut notices);
+        for notice in notices.drain(..) {
+            match notice {
+                Notice::Reply { lane, answer, failure } => self.answered(lane, answer, failure, now),
+                Notice::Nonsense { sample } => {
+                    let at_ns = self.measured(now);
+                    self.recording.on_unexpected_reply(at_ns, &sample);
+                }
+                Notice::Lost { lane, reason } => self.lost(lane, reason, now),
+                Notice::Up { lane } => self.is_back(lane, now),
+            }
+        }
+        self.notices = notices;
+    }
+
+    fn answered(
+        &mut self,
+        index: usize,
+        answer: Answer,
+        failure: Option<(Failure, Option<String>)>,
+        now: u64,
+    ) {
+        let at_ns = self.measured(now);
+        let lane = &mut self.lanes[index];
+        let position = match answer {
+            Answer::Oldest if lane.overtaken > 0 => {
+                lane.overtaken -= 1;
+                self.recording.on_late_reply();
+                return;
+            }
+            Answer::Oldest => 0,
+            Answer::Ordinal(ordinal) => match ordinal.checked_sub(lane.base) {
+                Some(position) => position as usize,
+                None if lane.given_up.remove(&ordinal) => {
+                    self.recording.on_late_reply();
+                    return;
+                }
+                None => {
+                    self.recording
+                        .on_unexpected_reply(at_ns, &format!("message {ordinal} was answered twice"));
+                    return;
+                }
+            },
+        };
+        let Some(flight) = lane.flights.get_mut(position).filter(|flight| !flight.answered) else {
+            let sample = match answer {
+                Answer::Oldest => "a reply while nothing was unanswered".to_owned(),
+                Answer::Ordinal(ordinal) if position < lane.flights.len() => {
+                    format!("message {ordinal} was answered twice")
+                }
+                Answer::Ordinal(ordinal) => format!("a reply to message {ordinal}, which was not sent"),
+            };
+            self.recording.on_unexpected_reply(at_ns, &sample);
+            return;
+        };
+        flight.answered = true;
+        let flight = *flight;
+        while lane.flights.front().is_some_and(|flight| flight.answered) {
+            lane.flights.pop_front();
+            lane.base += 1;
+        }
+        self.outstanding -= 1;
+        let timing = self.timing(&flight, now);
+        let book = self.book(flight.due_ns);
+        match failure {
+            None => book.on_processed(&timing),
+            Some((failure, sample)) => book.on_failed(&failure, &timing, sample.as_deref()),
+        }
+    }
+
+    fn timing(&self, flight: &Flight, done_ns: u64) -> Timing {
+        Timing {
+            due_ns: self.measured(flight.due_ns),
+            sent_ns: self.measured(flight.sent_ns),
+            done_ns: self.measured(done_ns),
+            pacing_ns: flight.pacing_ns,
+        }
+    }
+
+    /// The connection is gone: what was in flight on it has failed, what was placed was never sent.
+    fn lost(&mut self, index: usize, reason: String, now: u64) {
+        let mut flights = std::mem::take(&mut self.lanes[index].flights);
+        let mut lost = 0;
+        for flight in flights.drain(..).filter(|flight| !flight.answered) {
+            lost += 1;
+            self.outstanding -= 1;
+            let timing = self.timing(&flight, now);
+            self.book(flight.due_ns).on_failed(&Failure::ConnectionLost, &timing, Some(&reason));
+        }
+        self.lanes[index].flights = flights;
+        self.drop_placed(index, Dropped::NotConnected);
+        let lane = &mut self.lanes[index];
+        lane.base = 0;
+        lane.overtaken = 0;
+        lane.given_up.clear();
+        lane.stalls.block(now);
+        if !lane.is_down {
+            lane.is_down = true;
+            lane.outage = Some(OpenOutage { started_ns: now, reason, lost });
+            self.shared.lanes_up.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_back(&mut self, index: usize, now: u64) {
+        let lane = &mut self.lanes[index];
+        lane.stalls.unblock(now);
+        if lane.is_down {
+            lane.is_down = false;
+            self.shared.lanes_up.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(outage) = lane.outage.take() {
+            lane.summary.outages.push(outage.ended(Some(now), self.orders.measured_from_ns));
+        }
+    }
+
+    /// Gives up what has waited for its answer, or for a connection, longer than the timeout.
+    fn expire(&mut self, now: u64) {
+        if now < self.next_expiry_ns {
+            return;
+        }
+        // What is sent from now on expires no earlier than this.
+        let mut next_ns = now + self.orders.timeout_ns;
+        for index in 0..self.lanes.len() {
+            let lane = &mut self.lanes[index];
+            while let Some(&flight) = lane.flights.front() {
+                let expires_ns = flight.sent_ns + self.orders.timeout_ns;
+                if !flight.answered && expires_ns > now {
+                    next_ns = next_ns.min(expires_ns);
+                    break;
+                }
+                let ordinal = lane.base;
+                lane.flights.pop_front();
+                lane.base += 1;
+                if flight.answered {
+                    continue;
+                }
+                self.outlet.give_up(index, ordinal);
+                lane.overtaken += 1;
+                if lane.given_up.len() < MOST_GIVEN_UP {
+                    lane.given_up.insert(ordinal);
+                }
+                self.outstanding -= 1;
+                let timing = Timing {
+                    due_ns: flight.due_ns.saturating_sub(self.orders.measured_from_ns),
+                    sent_ns: flight.sent_ns.saturating_sub(self.orders.measured_from_ns),
+                    done_ns: now.saturating_sub(self.orders.measured_from_ns),
+                    pacing_ns: flight.pacing_ns,
+                };
+                let is_measured = flight.due_ns >= self.orders.measured_from_ns;
+                let book = if is_measured { &mut self.recording } else { &mut self.warm_up };
+                book.on_failed(&Failure::Timeout, &timing, None);
+            }
+            if lane.is_down {
+                let before_ns = now.saturating_sub(self.orders.timeout_ns);
+                self.drop_backlog(index, Dropped::NotConnected, before_ns);
+                next_ns = now;
+            }
+        }
+        self.next_expiry_ns = next_ns.max(now + EXPIRE_EVERY_NS);
+    }
+
+    /// Drops what waits on a lane and was due before an instant. The market goes on: what was dropped was said.
+    fn drop_backlog(&mut self, index: usize, reason: Dropped, before_ns: u64) {
+        let at_ns = self.measured(self.now());
+        while let Some(&slot) = self.lanes[index].backlog.front() {
+            if slot.due_ns() >= before_ns {
+                break;
+            }
+            self.lanes[index].backlog.pop_front();
+            self.waiting -= 1;
+            let market = self.orders.markets[usize::from(slot.shard())]
+                .as_mut()
+                .expect("a worker owns the shards it is due");
+            market.next(slot.due_ns());
+            self.blame(index, slot.due_ns());
+            self.book(slot.due_ns()).on_dropped(reason, at_ns, 1);
+        }
+    }
+
+    fn drop_placed(&mut self, index: usize, reason: Dropped) {
+        let at_ns = self.measured(self.now());
+        while let Some(placed) = self.lanes[index].placed.pop_front() {
+            self.outstanding -= 1;
+            self.blame(index, placed.due_ns);
+            self.book(placed.due_ns).on_dropped(reason, at_ns, 1);
+        }
+    }
+
+    /// Notes whether a message that is dropped now had waited mostly for us.
+    fn blame(&mut self, index: usize, due_ns: u64) {
+        let now = self.now();
+        let stalls = &mut self.lanes[index].stalls;
+        // What is still blocked has been so until now.
+        if stalls.is_blocked() {
+            stalls.exclude(now, now);
+        }
+        let waited_ns = now.saturating_sub(due_ns);
+        let stall_ns = stalls.stall_ns(due_ns, now, &self.absences);
+        let is_ours = stall_ns < waited_ns / 2 && due_ns >= self.orders.measured_from_ns;
+        self.dropped_by_us += u64::from(is_ours);
+    }
+
+    /// Whether every message that fell due has an outcome. Once nothing more falls due, what could not be sent for
+    /// the length of the timeout is dropped.
+    fn is_finished(&mut self, now: u64) -> bool {
+        if self.next_slot < self.slots.len() || self.phase < self.orders.phases.len() {
+            return false;
+        }
+        if self.waiting == 0 && self.outstanding == 0 {
+            // The last interval of the measured phase is a whole one, whatever was due at its end.
+            return self.stopped_ns.is_some() || now >= self.orders.end_ns;
+        }
+        let end_ns = self.stopped_ns.unwrap_or(self.last_due_ns);
+        if now >= end_ns.saturating_add(self.orders.timeout_ns) {
+            for index in 0..self.lanes.len() {
+                self.drop_backlog(index, Dropped::Unsent, u64::MAX);
+                self.drop_placed(index, Dropped::Unsent);
+            }
+        }
+        false
+    }
+
+    /// Gives everything up at once: what is in flight is aborted, what waits was never sent.
+    fn abandon(&mut self, now: u64) {
+        self.phase = self.orders.phases.len();
+        self.slots.clear();
+        self.next_slot = 0;
+        let measured = self.measured(now);
+        self.recording.end_measured_phase(measured);
+        for index in 0..self.lanes.len() {
+            let flights = std::mem::take(&mut self.lanes[index].flights);
+            for flight in flights.iter().filter(|flight| !flight.answered) {
+                self.outstanding -= 1;
+                self.book(flight.due_ns).on_aborted(1);
+            }
+            self.drop_placed(index, Dropped::Unsent);
+            let backlog = std::mem::take(&mut self.lanes[index].backlog);
+            for slot in backlog {
+                self.waiting -= 1;
+                self.book(slot.due_ns()).on_dropped(Dropped::Unsent, measured, 1);
+            }
+        }
+    }
+
+    /// Hands the recording over when a second or an interval of the timeline is over.
+    fn publish(&mut self, now: u64) {
+        let measured = self.measured(now);
+        if measured < self.next_publish_ns {
+            return;
+        }
+        let next = self.orders.publish_every_ns.iter().map(|every| (measured / every + 1) * every).min();
+        let boundary_ns = self.next_publish_ns;
+        self.next_publish_ns = next.expect("there are two rules");
+        let mut spare = self.spares.try_recv().unwrap_or_else(|_| Box::new(self.orders.recording.clone()));
+        if let Some(stopped_ns) = self.stopped_ns {
+            spare.end_measured_phase(self.measured(stopped_ns));
+        }
+        let recording = std::mem::replace(&mut self.recording, spare);
+        let _ = self.deltas.send(Dispatch::Delta { worker: self.index, until_ns: boundary_ns, recording });
+    }
+
+    /// Waits for the next thing to do.
+    fn wait(&mut self) {
+        let now = self.now();
+        let due_ns = if self.stopped_ns.is_some() {
+            u64::MAX
+        } else if self.draw(now + LOOK_AHEAD_NS) {
+            self.slots[self.next_slot].due_ns()
+        } else if self.phase < self.orders.phases.len() {
+            self.drawn_until_ns
+        } else {
+            self.orders.end_ns
+        };
+        let mut other_ns = (self.next_publish_ns + self.orders.measured_from_ns).min(now + LONGEST_WAIT_NS);
+        let is_blocked = self.busy.iter().any(|&lane| self.lanes[lane as usize].stalls.is_blocked());
+        if is_blocked {
+            other_ns = other_ns.min(now + BLOCKED_WAIT_NS);
+        }
+        for &index in &self.busy {
+            let lane = &self.lanes[index as usize];
+            if !lane.placed.is_empty() && !lane.stalls.is_blocked() {
+                other_ns = other_ns.min(match self.orders.flush {
+                    Flush::Every(time) => lane.placed_since_ns + time.as_nanos() as u64,
+                    Flush::Bytes(_) => lane.placed_since_ns + BYTES_RULE_WAITS_NS,
+                    Flush::Slot | Flush::Each => now,
+                });
+            } else if !lane.backlog.is_empty() && !lane.stalls.is_blocked() {
+                other_ns = now;
+            }
+        }
+        if self.outstanding > 0 || self.waiting > 0 {
+            other_ns = other_ns.min(self.next_expiry_ns);
+        }
+        let origin = self.origin;
+        let clock = || Instant::now().saturating_duration_since(origin).as_nanos() as u64;
+        // Before its first phase a run time of zero hides the time that is left.
+        if now == 0 {
+            let early = origin.saturating_duration_since(Instant::now());
+            self.outlet.wait(early);
+            return;
+        }
+        let absence = self.pacer.wait(now, due_ns, other_ns, &mut self.outlet, clock);
+        if let Some((from_ns, to_ns)) =
+            absence.or_else(|| self.usage.absence(clock(), self.pacer.waited_ns()))
+        {
+            self.absences.add(from_ns, to_ns);
+            self.absence_summary.count += 1;
+            self.absence_summary.total_ns += to_ns - from_ns;
+            self.absence_summary.max_ns = self.absence_summary.max_ns.max(to_ns - from_ns);
+            for lane in &mut self.lanes {
+                lane.stalls.exclude(from_ns, to_ns);
+            }
+        }
+    }
+}
+
+impl OpenOutage {
+    fn ended(self, at_ns: Option<u64>, measured_from_ns: u64) -> Outage {
+        Outage {
+            started_s: Duration::from_nanos(self.started_ns.saturating_sub(measured_from_ns)).as_secs_f64(),
+            length_s: at_ns.map(|at_ns| Duration::from_nanos(at_ns - self.started_ns).as_secs_f64()),
+            reason: self.reason,
+            messages_lost: self.lost,
+        }
+    }
+}
+
+/// How far ahead the clock is read while there is nothing to do.
+const LOOK_AHEAD_NS: u64 = 5_000_000;
+
+/// A blocked lane is looked at this often, so that time in which the worker itself was away shows.
+const BLOCKED_WAIT_NS: u64 = 2_000_000;
+
+/// Longest wait: an order to stop is obeyed within it.
+const LONGEST_WAIT_NS: u64 = 20_000_000;
+
+/// Time-outs are looked for at most this often; they are that late at most.
+const EXPIRE_EVERY_NS: u64 = 1_000_000;
+
+/// Placed bytes that do not reach the size of their rule are written after this.
+const BYTES_RULE_WAITS_NS: u64 = 1_000_000;
+
+/// Timed-out messages of a lane that are remembered by ordinal, to tell a late reply from a wrong one.
+const MOST_GIVEN_UP: usize = 65_536;
