@@ -1,0 +1,4 @@
+//! What each subcommand does, one file a command.
+
+pub(crate) mod profile;
+pub(crate) mod run;

@@ -1,0 +1,53 @@
+//! The program `tickstorm`: arguments, configuration, live view and exit codes around the library of the same name.
+//!
+//! Everything that happens between a command line and an exit code is here, and nothing else: what a run is and how it
+//! is judged stands in [`tickstorm`], how its result reads in [`tickstorm_report`]. [`run`] is the whole program, so that
+//! it can also be started from inside another one.
+//!
+//! ```
+//! use tickstorm_cli::Exit;
+//!
+//! let exit = tickstorm_cli::run(["tickstorm", "profile", "SPIKE", "--csv"].map(Into::into));
+//! assert_eq!(exit, Exit::Pass);
+//! ```
+
+mod arguments;
+mod chart;
+mod commands;
+mod config_file;
+mod environment;
+mod exit;
+mod lines;
+mod live;
+mod output;
+mod plan_table;
+mod resolve;
+mod terminal;
+mod watch;
+
+use std::ffi::OsString;
+
+use arguments::Invocation;
+pub use exit::Exit;
+
+/// Runs the program with these arguments, the first of which is its own name. Results go to standard output, everything
+/// else to standard error; the environment is read for `TICKSTORM_*` and `NO_COLOR`. Returns when all is done: nothing
+/// here ends the process.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let invocation = match arguments::parse(arguments) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            // Help that was asked for goes to standard output and is no mistake; a closed pipe is neither.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Pass };
+        }
+    };
+    let done = match invocation {
+        Invocation::Run(arguments) => commands::run::run(arguments),
+        Invocation::Profile(arguments) => commands::profile::profile(arguments),
+    };
+    done.unwrap_or_else(|refusal| {
+        terminal::say(&refusal.to_string());
+        refusal.exit
+    })
+}
