@@ -25,10 +25,14 @@ mod resolve;
 mod terminal;
 mod watch;
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use arguments::Invocation;
 pub use exit::Exit;
+use exit::Refusal;
 
 /// Runs the program with these arguments, the first of which is its own name. Results go to standard output, everything
 /// else to standard error; the environment is read for `TICKSTORM_*` and `NO_COLOR`. Returns when all is done: nothing
@@ -42,12 +46,37 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
-    let done = match invocation {
+    let done = guarded(|| match invocation {
         Invocation::Run(arguments) => commands::run::run(arguments),
         Invocation::Profile(arguments) => commands::profile::profile(arguments),
-    };
+    });
     done.unwrap_or_else(|refusal| {
         terminal::say(&refusal.to_string());
         refusal.exit
     })
+}
+
+/// Turns a panic, which has said where it happened, into an exit code of ours.
+fn guarded(command: impl FnOnce() -> Result<Exit, Refusal>) -> Result<Exit, Refusal> {
+    catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(|text| &**text));
+        let complaint =
+            format!("internal error, please report it: {}", text.unwrap_or("a panic without words"));
+        Err(Refusal::new(Exit::Failure, complaint))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_in_an_exit_code_and_a_complaint() {
+        let refusal = guarded(|| panic!("the tape broke")).unwrap_err();
+        assert_eq!(refusal.exit, Exit::Failure);
+        assert!(refusal.to_string().contains("the tape broke"), "{refusal}");
+    }
 }

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 /// A place for a result, found writable before the run so that an hour's measurement is not lost to a misspelt path.
 #[derive(Debug)]
 pub(crate) enum Output {
-    StandardOutput,
+    Stdout,
     /// A temporary file beside the place, renamed over it at the end: whoever looks at the place sees the old file or
     /// the new one, never half of it, even if we are killed.
     File {
@@ -31,7 +31,7 @@ impl Output {
     pub(crate) fn open(path: &Path) -> Result<Self, OutputError> {
         let fail = |source| OutputError::NotWritable { path: path.into(), source };
         if path == Path::new(STANDARD_OUTPUT) {
-            return Ok(Self::StandardOutput);
+            return Ok(Self::Stdout);
         }
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Err(OutputError::Folder { path: path.into() }),
@@ -65,7 +65,7 @@ impl Output {
     /// Writes the whole result. A reader of our standard output that went away is no error: it has seen enough.
     pub(crate) fn write(self, bytes: &[u8]) -> Result<(), OutputError> {
         match self {
-            Self::StandardOutput => {
+            Self::Stdout => {
                 let mut stdout = io::stdout().lock();
                 match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
                     Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

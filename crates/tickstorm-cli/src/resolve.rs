@@ -77,7 +77,9 @@ pub(crate) struct Origins(BTreeMap<&'static str, Origin>);
 
 impl Origins {
     pub(crate) fn of(&self, name: &str) -> &Origin {
-        self.0.get(name).unwrap_or(&Origin::Default)
+        // Whoever gives stages has said what the profile is.
+        let instead = (name == PROFILE).then_some(STAGES);
+        self.0.get(name).or_else(|| self.0.get(instead?)).unwrap_or(&Origin::Default)
     }
 }
 
@@ -326,6 +328,9 @@ mod tests {
         let resolved = resolve(flags(&[("profile", "spike")]), Some(file.path()), vec![]).unwrap();
         assert!(matches!(resolved.spec.profile, LoadProfile::Spike(_)));
         assert_eq!(*resolved.origins.of("stages"), Origin::Default);
+
+        let resolved = resolve(flags(&[("stages", "10s:1x")]), None, vec![]).unwrap();
+        assert_eq!(*resolved.origins.of("profile"), Origin::flag("stages"));
 
         let refusal =
             resolve(flags(&[("profile", "spike"), ("stages", "10s:1x")]), None, vec![]).unwrap_err();

@@ -13,7 +13,7 @@ use crate::{
 
 /// Prints a command's result to standard output.
 pub(crate) fn print(text: &str) -> Result<Exit, Refusal> {
-    match Output::StandardOutput.write(text.as_bytes()) {
+    match Output::Stdout.write(text.as_bytes()) {
         Ok(()) => Ok(Exit::Pass),
         Err(error) => Err(Refusal::new(Exit::Failure, error.to_string())),
     }

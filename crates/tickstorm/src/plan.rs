@@ -7,7 +7,9 @@ use tickstorm_market::{Listing, MarketSpec, Regime};
 use tickstorm_random::Seed;
 use tickstorm_report::Source;
 
-use crate::{AckMode, Pacing, RegimeChoice, SETTINGS, Setting, Spec, Target, Workers, machine};
+use crate::{
+    AckMode, Pacing, RegimeChoice, SETTINGS, Setting, Spec, Target, Workers, machine, settings::words,
+};
 
 /// A run, ready to start: from the same plan the same messages follow, at the same due instants.
 ///
@@ -46,7 +48,10 @@ impl Plan {
         let mut spec = spec.clone();
         check_together(&spec, target, &mut errors);
 
-        let duration = errors.collect("duration", duration(&spec)).unwrap_or(DEFAULT_DURATION);
+        let duration = errors
+            .collect("duration", duration(&spec))
+            .or(spec.profile.stages_duration())
+            .unwrap_or(DEFAULT_DURATION);
         if spec.warmup + duration > LONGEST_RUN {
             errors.add(
                 "duration",
@@ -75,11 +80,11 @@ impl Plan {
             regime_path: Vec::new(),
         };
         if let Err(error) = market.check() {
-            errors.add("symbols", error.to_string());
+            errors.add("symbols", words(&error));
         }
 
         let path =
-            errors.collect("profile", spec.profile.path(duration, seed).map_err(|error| error.to_string()));
+            errors.collect("profile", spec.profile.path(duration, seed).map_err(|error| words(&error)));
         let schedule = path.and_then(|path| {
             let spec = ScheduleSpec {
                 multiplier: spec.multiplier,
@@ -88,20 +93,20 @@ impl Plan {
                 shard_weights: market.shard_weights(),
                 ..ScheduleSpec::new(spec.base_rate, path)
             };
-            errors.collect("base-rate", Schedule::new(spec).map_err(|error| error.to_string()))
+            errors.collect("base-rate", Schedule::new(spec).map_err(|error| words(&error)))
         });
         let warm_up = if spec.warmup.is_zero() {
             None
         } else {
             let path =
-                Path::constant(tickstorm_load::Factor::ONE, spec.warmup).map_err(|error| error.to_string());
+                Path::constant(tickstorm_load::Factor::ONE, spec.warmup).map_err(|error| words(&error));
             errors.collect("warmup", path).and_then(|path| {
                 let spec = ScheduleSpec {
                     seed: seed.child("warmup", 0),
                     shard_weights: market.shard_weights(),
                     ..ScheduleSpec::new(spec.base_rate, path)
                 };
-                errors.collect("warmup", Schedule::new(spec).map_err(|error| error.to_string()))
+                errors.collect("warmup", Schedule::new(spec).map_err(|error| words(&error)))
             })
         };
         let Some(schedule) = schedule.filter(|_| errors.0.is_empty()) else { return Err(errors) };

@@ -50,7 +50,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("FACTOR"),
         group: LOAD,
         help: "What the base rate is multiplied by: 10, 0.5, 100x",
-        set: |spec, text| match text.parse::<Factor>().map_err(|e| e.to_string())? {
+        set: |spec, text| match text.parse::<Factor>().map_err(|e| words(&e))? {
             factor if factor.is_zero() => Err(format!("multiplier must be above zero, got `{text}`")),
             factor => Ok(spec.multiplier = factor),
         },
@@ -62,7 +62,7 @@ pub static SETTINGS: &[Setting] = &[
         group: LOAD,
         help: "Load profile: NORMAL, VOLATILE, SPIKE, RAMP_UP or RAMP_DOWN, with parameters as SPIKE?peak=20x&period=5s",
         set: |spec, text| {
-            Ok(spec.profile = text.parse().map_err(|e: tickstorm_load::ProfileError| e.to_string())?)
+            Ok(spec.profile = text.parse().map_err(|e: tickstorm_load::ProfileError| words(&e))?)
         },
         show: |spec| match &spec.profile {
             LoadProfile::Stages(_) => None,
@@ -85,7 +85,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("RATE"),
         group: LOAD,
         help: "Messages per second at 1x: 100, 5k, 2k/s, 30/m",
-        set: |spec, text| Ok(spec.base_rate = text.parse::<Rate>().map_err(|e| e.to_string())?),
+        set: |spec, text| Ok(spec.base_rate = text.parse::<Rate>().map_err(|e| words(&e))?),
         show: |spec| Some(spec.base_rate.to_string()),
     },
     Setting {
@@ -94,7 +94,7 @@ pub static SETTINGS: &[Setting] = &[
         group: LOAD,
         help: "paced (equal gaps), poisson, or bursty[:flat|calm|normal|volatile|crash] [default: paced; bursty for VOLATILE and SPIKE]",
         set: |spec, text| {
-            Ok(spec.arrivals = Some(text.parse().map_err(|e: tickstorm_load::ArrivalsError| e.to_string())?))
+            Ok(spec.arrivals = Some(text.parse().map_err(|e: tickstorm_load::ArrivalsError| words(&e))?))
         },
         show: |spec| spec.arrivals.as_ref().map(ToString::to_string),
     },
@@ -103,7 +103,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("TIME"),
         group: LOAD,
         help: "A phase at the base rate before the measured one, which enters no figure",
-        set: |spec, text| Ok(spec.warmup = parse_duration(text).map_err(|e| e.to_string())?),
+        set: |spec, text| Ok(spec.warmup = parse_duration(text).map_err(|e| words(&e))?),
         show: |spec| Some(format_duration(spec.warmup)),
     },
     Setting {
@@ -119,9 +119,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("NAME"),
         group: MARKET,
         help: "Whose wire format the messages are in",
-        set: |spec, text| {
-            Ok(spec.venue = text.parse().map_err(|e: tickstorm_venue::UnknownVenue| e.to_string())?)
-        },
+        set: |spec, text| Ok(spec.venue = text.parse().map_err(|e: tickstorm_venue::UnknownVenue| words(&e))?),
         show: |spec| Some(spec.venue.to_string()),
     },
     Setting {
@@ -303,7 +301,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("TIME"),
         group: VERDICT,
         help: "Length of an entry of the timeline, at least 100ms; a progress line each where there is no terminal",
-        set: |spec, text| match parse_duration(text).map_err(|e| e.to_string())? {
+        set: |spec, text| match parse_duration(text).map_err(|e| words(&e))? {
             time if time.as_millis() < 100 => {
                 Err(format!("report interval must be at least 100ms, got `{text}`"))
             }
@@ -329,8 +327,20 @@ pub static SETTINGS: &[Setting] = &[
     },
 ];
 
+/// An error with its causes, for people.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 fn positive_duration(text: &str) -> Result<std::time::Duration, String> {
-    match parse_duration(text).map_err(|error| error.to_string())? {
+    match parse_duration(text).map_err(|error| words(&error))? {
         time if time.is_zero() => Err(format!("duration must be above zero, got `{text}`")),
         time => Ok(time),
     }
@@ -353,10 +363,10 @@ fn pointer(text: &str) -> Result<String, String> {
 
 fn stages(text: &str) -> Result<LoadProfile, String> {
     let Some(path) = text.strip_prefix('@') else {
-        return LoadProfile::parse_stages(text).map_err(|error| error.to_string());
+        return LoadProfile::parse_stages(text).map_err(|error| words(&error));
     };
     let csv = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
-    LoadProfile::parse_stages_csv(&csv).map_err(|error| format!("{path}: {error}"))
+    LoadProfile::parse_stages_csv(&csv).map_err(|error| format!("{path}: {}", words(&error)))
 }
 
 const LOAD: &str = "Load";

@@ -1,10 +1,9 @@
 //! `tickstorm run`: storms a target, shows how it goes, writes the report, and exits with the verdict.
 
 use std::{
-    any::Any,
     env,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::{Path, PathBuf, absolute},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
     time::{Duration, Instant},
@@ -51,7 +50,7 @@ struct Outputs {
 impl Outputs {
     fn open(report: Option<PathBuf>, hlog: Option<PathBuf>) -> Result<Self, Refusal> {
         let report = report.unwrap_or_else(|| STANDARD_OUTPUT.into());
-        if hlog.as_ref() == Some(&report) {
+        if hlog.as_deref().is_some_and(|hlog| same(hlog, &report)) {
             let place =
                 if report == Path::new(STANDARD_OUTPUT) { "standard output" } else { "the same file" };
             let complaint =
@@ -71,11 +70,11 @@ impl Outputs {
     fn write(self, finished: &Finished) -> Result<(), Refusal> {
         let json = to_json_pretty(&finished.report) + "\n";
         let mut complaints = Vec::new();
-        let to_file = !matches!(self.report, Output::StandardOutput);
+        let to_file = !matches!(self.report, Output::Stdout);
         if let Err(error) = self.report.write(json.as_bytes()) {
             complaints.push(error.to_string());
             // The measurement took its time: better in the wrong place than lost.
-            if to_file && Output::StandardOutput.write(json.as_bytes()).is_ok() {
+            if to_file && Output::Stdout.write(json.as_bytes()).is_ok() {
                 complaints.push("the report went to standard output instead".into());
             }
         }
@@ -87,6 +86,10 @@ impl Outputs {
             false => Err(Refusal { exit: Exit::Failure, complaints }),
         }
     }
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    one == other || absolute(one).ok().zip(absolute(other).ok()).is_some_and(|(one, other)| one == other)
 }
 
 fn hlog(finished: &Finished) -> Vec<u8> {
@@ -111,10 +114,9 @@ fn storm(
     start(plan, resolved.target, sender);
     let run = await_start(&events)?;
     follow(&run, &events, &mut watch);
-    let waited = catch_unwind(AssertUnwindSafe(|| run.wait()));
     // From here on the terminal is an ordinary one again.
     drop(watch);
-    let finished = waited.map_err(|panic| internal_error(&*panic))?;
+    let finished = run.wait();
 
     let written = outputs.write(&finished);
     if progress != Progress::Quiet {
@@ -133,7 +135,7 @@ const COLUMNS: usize = 100;
 enum Event {
     /// Ctrl-C, or a polite kill.
     Interrupt,
-    Started(thread::Result<Result<Run, StartError>>),
+    Started(thread::Result<Result<Run, Box<StartError>>>),
 }
 
 /// Stops listening when dropped.
@@ -161,7 +163,7 @@ fn forward_signals(events: Sender<Event>) -> std::io::Result<SignalGuard> {
 /// Connects in a thread of its own, so that Ctrl-C is heard while a target does not answer.
 fn start(plan: Plan, target: Target, events: Sender<Event>) {
     thread::spawn(move || {
-        let started = catch_unwind(AssertUnwindSafe(|| Run::start(plan, &target)));
+        let started = catch_unwind(AssertUnwindSafe(|| Run::start(plan, &target).map_err(Box::new)));
         // Nobody listens any more when the person had enough of waiting.
         let _ = events.send(Event::Started(started));
     });
@@ -170,8 +172,8 @@ fn start(plan: Plan, target: Target, events: Sender<Event>) {
 fn await_start(events: &Receiver<Event>) -> Result<Run, Refusal> {
     match events.recv() {
         Ok(Event::Started(Ok(Ok(run)))) => Ok(run),
-        Ok(Event::Started(Ok(Err(error)))) => Err(Refusal::new(Exit::Failure, chain(&error))),
-        Ok(Event::Started(Err(panic))) => Err(internal_error(&*panic)),
+        Ok(Event::Started(Ok(Err(error)))) => Err(Refusal::new(Exit::Failure, chain(&*error))),
+        Ok(Event::Started(Err(panic))) => resume_unwind(panic),
         Ok(Event::Interrupt) => Err(Refusal::new(
             Exit::Interrupted,
             "interrupted before the target was connected, nothing was measured",
@@ -227,12 +229,6 @@ fn exit(report: &Report) -> Exit {
         (_, Outcome::Fail) => Exit::Fail,
         (_, Outcome::Inconclusive) => Exit::Inconclusive,
     }
-}
-
-fn internal_error(panic: &(dyn Any + Send)) -> Refusal {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Refusal::new(Exit::Failure, format!("internal error: {}", text.unwrap_or("the engine panicked")))
 }
 
 /// An error with its causes, each of which says its own part.

@@ -43,7 +43,7 @@ fn a_wrong_flag_or_value_is_named_with_what_is_allowed() {
         (&["profile", "SPIKE", "--stages", "1s:1x"], &["--stages", "NAME", "not both"]),
         (&["profile", "NORMAL", "--target", "builtin"], &["--target"]),
         (&["--hlog", "-"], &["--hlog", "standard output"]),
-        (&["--output", "same.json", "--hlog", "same.json"], &["--hlog", "same file"]),
+        (&["--output", "same.json", "--hlog", "./same.json"], &["--hlog", "same file"]),
     ] {
         let output = run(arguments.iter().copied()).exits(USAGE);
         assert_eq!(output.stdout, "", "{arguments:?}");

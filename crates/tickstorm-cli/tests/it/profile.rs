@@ -65,8 +65,8 @@ fn rows(csv: &str) -> Vec<[f64; 3]> {
     csv.lines()
         .skip(1)
         .map(|line| {
-            let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
-            cells.try_into().unwrap()
+            let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().expect("a number")).collect();
+            cells.try_into().expect("three cells")
         })
         .collect()
 }
