@@ -300,7 +300,7 @@ Examples:
   tickstorm profile SPIKE
   tickstorm profile VOLATILE --duration 5m --multiplier 100 --seed 7
   tickstorm profile --stages '30s:1x, 60s:1x..8x, 5s:20x'
-  tickstorm profile VOLATILE --csv | cut -d, -f1,2 > storm.csv
+  tickstorm profile VOLATILE --csv > storm.csv
       A path to edit, which tickstorm --stages @storm.csv then follows.";
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl LoadProfile {
     }
 
     /// Reads rows of `time_s,factor`, linear between rows: the first time is 0, times rise, and a time given twice is
-    /// a step. The header, empty lines and lines that begin with `#` are skipped.
+    /// a step. The header, further columns, empty lines and lines that begin with `#` are skipped.
     pub fn parse_stages_csv(text: &str) -> Result<LoadProfile, ProfileError> {
         let mut stages = Vec::new();
         let mut before: Option<Row> = None;
@@ -669,7 +669,8 @@ struct Row {
 impl Row {
     fn parse(line: usize, text: &str) -> Result<Row, ProfileError> {
         let malformed = || ProfileError::CsvRow { line, given: text.to_owned() };
-        let (time, factor) = text.split_once(',').ok_or_else(malformed)?;
+        let mut columns = text.split(',');
+        let (time, factor) = columns.next().zip(columns.next()).ok_or_else(malformed)?;
         let time_ns = parse_decimal(time.trim(), 9).map_err(|_| malformed())?;
         Ok(Row {
             time_ns: u64::try_from(time_ns).map_err(|_| malformed())?,

@@ -1,4 +1,5 @@
 //! Storms an async function in this process: a step-up loop that stops at the first multiplier the function fails.
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Prints the first messages of a seed, one JSON a line, and then the best prices of the busiest book.
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
 
 use tickstorm::WebSocketMessageGenerator;
 

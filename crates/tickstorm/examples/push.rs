@@ -1,4 +1,5 @@
 //! Storms a WebSocket server; without an address, the built-in target. Prints the summary.
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
 
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ use crate::{
     pacer::Pacer,
     push::{Protocol, PushOutlet},
     target::Callee,
-    worker::{Command, Orders, Shared, Worker},
+    worker::{Command, Links, Orders, Shared, Worker},
 };
 
 /// A run under way. Dropping it aborts it.
@@ -99,13 +99,19 @@ impl Run {
             let orders = all_orders.pop().expect("there are orders for each worker");
             let rate = plan.schedule.peak_rate() / f64::from(plan.workers);
             let pacer = Pacer::new(plan.spec.pacing, rate, plan.has_core_for_each());
-            let (shared, deltas) = (shared[index].clone(), deltas.clone());
+            let links = Links {
+                worker: index,
+                origin,
+                shared: shared[index].clone(),
+                deltas: deltas.clone(),
+                spares: returned,
+            };
             let start = move || match outlet {
                 AnyOutlet::Push(outlet) => {
-                    Worker::new(index, orders, outlet, origin, shared, deltas, returned, pacer).run();
+                    Worker::new(links, orders, *outlet, pacer).run();
                 }
                 AnyOutlet::Call(outlet) => {
-                    Worker::new(index, orders, outlet, origin, shared, deltas, returned, pacer).run();
+                    Worker::new(links, orders, *outlet, pacer).run();
                 }
             };
             let name = format!("tickstorm-{index}");
@@ -221,7 +227,7 @@ pub enum StartError {
         /// Where to.
         endpoint: Endpoint,
         /// Why not.
-        source: ConnectError,
+        source: Box<ConnectError>,
     },
     /// The built-in target could not start.
     #[error("cannot start the built-in target")]
@@ -243,8 +249,8 @@ enum Reach {
 }
 
 enum AnyOutlet {
-    Push(PushOutlet),
-    Call(CallOutlet),
+    Push(Box<PushOutlet>),
+    Call(Box<CallOutlet>),
 }
 
 fn markets(plan: &Plan) -> Vec<Option<Box<ShardMarket>>> {
@@ -263,14 +269,16 @@ fn outlets(plan: &Plan, reach: &Reach) -> Result<Vec<AnyOutlet>, StartError> {
         .map(|worker| match reach {
             Reach::Call(callee, runtime) => {
                 let wording = Wording::new(encoder(), listing);
-                Ok(AnyOutlet::Call(CallOutlet::new(callee.clone(), runtime.clone(), wording)))
+                Ok(AnyOutlet::Call(Box::new(CallOutlet::new(callee.clone(), runtime.clone(), wording))))
             }
             Reach::Push(endpoint) => {
                 let lanes = (0..plan.lanes).filter(|&lane| plan.worker_of_lane(lane) == worker);
                 let connect = |_| Connection::connect(endpoint, CONNECT_TIMEOUT);
                 let connections: Result<Vec<_>, _> = lanes.map(connect).collect();
-                let connections = connections
-                    .map_err(|source| StartError::Unreachable { endpoint: endpoint.clone(), source })?;
+                let connections = connections.map_err(|source| StartError::Unreachable {
+                    endpoint: endpoint.clone(),
+                    source: Box::new(source),
+                })?;
                 let protocol = Protocol {
                     encoder: encoder(),
                     ack: plan.ack.unwrap_or(AckMode::None),
@@ -280,7 +288,7 @@ fn outlets(plan: &Plan, reach: &Reach) -> Result<Vec<AnyOutlet>, StartError> {
                     arrays: plan.spec.batch > 1,
                 };
                 let outlet = PushOutlet::new(connections, endpoint, protocol).map_err(StartError::Poller)?;
-                Ok(AnyOutlet::Push(outlet))
+                Ok(AnyOutlet::Push(Box::new(outlet)))
             }
         })
         .collect()

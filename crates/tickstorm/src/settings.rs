@@ -42,7 +42,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("TIME"),
         group: LOAD,
         help: "Length of the measured phase: 60, 30s, 5m [default: 60s, or that of the stages]",
-        set: |spec, text| Ok(spec.duration = Some(positive_duration(text)?)),
+        set: |spec, text| store(&mut spec.duration, positive_duration(text).map(Some)),
         show: |spec| spec.duration.map(format_duration),
     },
     Setting {
@@ -52,7 +52,7 @@ pub static SETTINGS: &[Setting] = &[
         help: "What the base rate is multiplied by: 10, 0.5, 100x",
         set: |spec, text| match text.parse::<Factor>().map_err(|e| words(&e))? {
             factor if factor.is_zero() => Err(format!("multiplier must be above zero, got `{text}`")),
-            factor => Ok(spec.multiplier = factor),
+            factor => store(&mut spec.multiplier, Ok(factor)),
         },
         show: |spec| Some(spec.multiplier.to_string()),
     },
@@ -62,7 +62,7 @@ pub static SETTINGS: &[Setting] = &[
         group: LOAD,
         help: "Load profile: NORMAL, VOLATILE, SPIKE, RAMP_UP or RAMP_DOWN, with parameters as SPIKE?peak=20x&period=5s",
         set: |spec, text| {
-            Ok(spec.profile = text.parse().map_err(|e: tickstorm_load::ProfileError| words(&e))?)
+            store(&mut spec.profile, text.parse().map_err(|e: tickstorm_load::ProfileError| words(&e)))
         },
         show: |spec| match &spec.profile {
             LoadProfile::Stages(_) => None,
@@ -74,7 +74,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("STAGES"),
         group: LOAD,
         help: "A profile of your own: `30s:1x, 10s:1x..8x, 5s:20x`, or @FILE with time_s,factor rows",
-        set: |spec, text| Ok(spec.profile = stages(text)?),
+        set: |spec, text| store(&mut spec.profile, stages(text)),
         show: |spec| match &spec.profile {
             profile @ LoadProfile::Stages(_) => Some(profile.to_string()),
             _ => None,
@@ -85,7 +85,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("RATE"),
         group: LOAD,
         help: "Messages per second at 1x: 100, 5k, 2k/s, 30/m",
-        set: |spec, text| Ok(spec.base_rate = text.parse::<Rate>().map_err(|e| words(&e))?),
+        set: |spec, text| store(&mut spec.base_rate, text.parse::<Rate>().map_err(|e| words(&e))),
         show: |spec| Some(spec.base_rate.to_string()),
     },
     Setting {
@@ -94,7 +94,10 @@ pub static SETTINGS: &[Setting] = &[
         group: LOAD,
         help: "paced (equal gaps), poisson, or bursty[:flat|calm|normal|volatile|crash] [default: paced; bursty for VOLATILE and SPIKE]",
         set: |spec, text| {
-            Ok(spec.arrivals = Some(text.parse().map_err(|e: tickstorm_load::ArrivalsError| words(&e))?))
+            store(
+                &mut spec.arrivals,
+                text.parse().map_err(|e: tickstorm_load::ArrivalsError| words(&e)).map(Some),
+            )
         },
         show: |spec| spec.arrivals.as_ref().map(ToString::to_string),
     },
@@ -103,7 +106,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("TIME"),
         group: LOAD,
         help: "A phase at the base rate before the measured one, which enters no figure",
-        set: |spec, text| Ok(spec.warmup = parse_duration(text).map_err(|e| words(&e))?),
+        set: |spec, text| store(&mut spec.warmup, parse_duration(text).map_err(|e| words(&e))),
         show: |spec| Some(format_duration(spec.warmup)),
     },
     Setting {
@@ -111,7 +114,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("N"),
         group: MARKET,
         help: "Everything random follows from it: same plan and seed, same bytes",
-        set: |spec, text| Ok(spec.seed = whole(text, 0, u64::MAX)?),
+        set: |spec, text| store(&mut spec.seed, whole(text, 0, u64::MAX)),
         show: |spec| Some(spec.seed.to_string()),
     },
     Setting {
@@ -119,7 +122,9 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("NAME"),
         group: MARKET,
         help: "Whose wire format the messages are in",
-        set: |spec, text| Ok(spec.venue = text.parse().map_err(|e: tickstorm_venue::UnknownVenue| words(&e))?),
+        set: |spec, text| {
+            store(&mut spec.venue, text.parse().map_err(|e: tickstorm_venue::UnknownVenue| words(&e)))
+        },
         show: |spec| Some(spec.venue.to_string()),
     },
     Setting {
@@ -127,7 +132,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("N"),
         group: MARKET,
         help: "Instruments in the market, 1 to 10000; activity follows Zipf's law",
-        set: |spec, text| Ok(spec.symbols = whole(text, 1, 10_000)? as u32),
+        set: |spec, text| store(&mut spec.symbols, whole(text, 1, 10_000).map(|number| number as u32)),
         show: |spec| Some(spec.symbols.to_string()),
     },
     Setting {
@@ -135,7 +140,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("N"),
         group: MARKET,
         help: "Accounts whose orders rest in the books, 0 to 10000; 0 leaves out executions and balances",
-        set: |spec, text| Ok(spec.accounts = whole(text, 0, 10_000)? as u32),
+        set: |spec, text| store(&mut spec.accounts, whole(text, 0, 10_000).map(|number| number as u32)),
         show: |spec| Some(spec.accounts.to_string()),
     },
     Setting {
@@ -143,33 +148,29 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("NAME"),
         group: MARKET,
         help: "The market's mood: normal, volatile, or auto (volatile for the VOLATILE profile)",
-        set: |spec, text| Ok(spec.regime = text.parse()?),
+        set: |spec, text| store(&mut spec.regime, text.parse()),
         show: |spec| Some(spec.regime.to_string()),
     },
     Setting {
         name: "start-time",
         placeholder: Some("TIME"),
         group: MARKET,
-        help: "Wall-clock time of the run's start as the messages carry it: unix milliseconds, or `now`",
+        help: "Wall-clock time of the run's start as the messages carry it: 2026-01-01T00:00:00Z, unix milliseconds, or now",
         set: |spec, text| {
             spec.start_unix_ns = match text.trim() {
                 "now" => None,
-                // 2^63 ns: the year 2262.
-                number => Some(
-                    whole(number, 0, 9_223_372_036_000).map_err(|e| format!("{e}, or `now`"))? as i64
-                        * 1_000_000,
-                ),
+                text => Some(start_time(text)? * 1_000_000),
             };
             Ok(())
         },
-        show: |spec| Some(spec.start_unix_ns.map_or("now".into(), |ns| (ns / 1_000_000).to_string())),
+        show: |spec| Some(spec.start_unix_ns.map_or("now".into(), shown_time)),
     },
     Setting {
         name: "connections",
         placeholder: Some("N"),
         group: TARGET,
         help: "Connections to the target, 1 to 4096; a symbol stays on one of them",
-        set: |spec, text| Ok(spec.connections = whole(text, 1, 4096)? as u32),
+        set: |spec, text| store(&mut spec.connections, whole(text, 1, 4096).map(|number| number as u32)),
         show: |spec| Some(spec.connections.to_string()),
     },
     Setting {
@@ -177,7 +178,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("N"),
         group: TARGET,
         help: "Threads that drive the connections; auto is the cores less one",
-        set: |spec, text| Ok(spec.workers = text.parse()?),
+        set: |spec, text| store(&mut spec.workers, text.parse()),
         show: |spec| Some(spec.workers.to_string()),
     },
     Setting {
@@ -185,7 +186,9 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("N"),
         group: TARGET,
         help: "Messages that may be sent and unanswered at once, over all connections",
-        set: |spec, text| Ok(spec.max_concurrent = whole(text, 1, 100_000_000)? as u32),
+        set: |spec, text| {
+            store(&mut spec.max_concurrent, whole(text, 1, 100_000_000).map(|number| number as u32))
+        },
         show: |spec| Some(spec.max_concurrent.to_string()),
     },
     Setting {
@@ -193,7 +196,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("RULE"),
         group: TARGET,
         help: "What happens to a message that is due at that limit: wait (the wait counts) or drop (counted)",
-        set: |spec, text| Ok(spec.at_limit = text.parse()?),
+        set: |spec, text| store(&mut spec.at_limit, text.parse()),
         show: |spec| Some(spec.at_limit.to_string()),
     },
     Setting {
@@ -201,7 +204,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("TIME"),
         group: TARGET,
         help: "How long after it was sent a message may stay unanswered",
-        set: |spec, text| Ok(spec.timeout = positive_duration(text)?),
+        set: |spec, text| store(&mut spec.timeout, positive_duration(text)),
         show: |spec| Some(format_duration(spec.timeout)),
     },
     Setting {
@@ -209,7 +212,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("N"),
         group: TARGET,
         help: "Hand over up to N messages that are due together as one array; each still counts for itself",
-        set: |spec, text| Ok(spec.batch = whole(text, 1, 10_000)? as u32),
+        set: |spec, text| store(&mut spec.batch, whole(text, 1, 10_000).map(|number| number as u32)),
         show: |spec| Some(spec.batch.to_string()),
     },
     Setting {
@@ -217,7 +220,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("MODE"),
         group: TARGET,
         help: "How replies answer messages: id, fifo (n-th reply, n-th message) or none [default: none; id for the built-in target]",
-        set: |spec, text| Ok(spec.ack = Some(text.parse()?)),
+        set: |spec, text| store(&mut spec.ack, text.parse().map(Some)),
         show: |spec| spec.ack.map(|ack| ack.to_string()),
     },
     Setting {
@@ -225,7 +228,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("/PATH"),
         group: TARGET,
         help: "With --ack id: JSON pointer to the id in a reply",
-        set: |spec, text| Ok(spec.ack_pointer = pointer(text)?),
+        set: |spec, text| store(&mut spec.ack_pointer, pointer(text)),
         show: |spec| Some(spec.ack_pointer.clone()),
     },
     Setting {
@@ -238,7 +241,7 @@ pub static SETTINGS: &[Setting] = &[
             _ if text.contains(['"', '\\']) || text.chars().any(char::is_control) => Err(format!(
                 "field name must not hold quotes, backslashes or control characters, got `{text}`"
             )),
-            _ => Ok(spec.stamp_id = Some(text.into())),
+            _ => store(&mut spec.stamp_id, Ok(Some(text.into()))),
         },
         show: |spec| spec.stamp_id.clone(),
     },
@@ -247,7 +250,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("/PATH"),
         group: TARGET,
         help: "With --ack id: JSON pointer to an id that the messages themselves hold and replies name",
-        set: |spec, text| Ok(spec.id_pointer = Some(pointer(text)?)),
+        set: |spec, text| store(&mut spec.id_pointer, pointer(text).map(Some)),
         show: |spec| spec.id_pointer.clone(),
     },
     Setting {
@@ -256,8 +259,8 @@ pub static SETTINGS: &[Setting] = &[
         group: TARGET,
         help: "Allow a target outside loopback and private address ranges",
         set: |spec, text| match text {
-            "true" => Ok(spec.allow_public_target = true),
-            "false" => Ok(spec.allow_public_target = false),
+            "true" => store(&mut spec.allow_public_target, Ok(true)),
+            "false" => store(&mut spec.allow_public_target, Ok(false)),
             _ => Err(format!("expected true or false, got `{text}`")),
         },
         show: |spec| Some(spec.allow_public_target.to_string()),
@@ -268,7 +271,7 @@ pub static SETTINGS: &[Setting] = &[
         group: VERDICT,
         help: "Share of failed messages above which the run fails, 0 to 1",
         set: |spec, text| match text.trim().parse() {
-            Ok(share) if (0.0..=1.0).contains(&share) => Ok(spec.error_threshold = share),
+            Ok(share) if (0.0..=1.0).contains(&share) => store(&mut spec.error_threshold, Ok(share)),
             _ => Err(format!("error threshold must be a share from 0 to 1, got `{text}`")),
         },
         show: |spec| Some(spec.error_threshold.to_string()),
@@ -293,7 +296,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("TIME"),
         group: VERDICT,
         help: "Pacing lag that more than 1 % of messages may not exceed, else the run is INCONCLUSIVE",
-        set: |spec, text| Ok(spec.max_pacing_lag = positive_duration(text)?),
+        set: |spec, text| store(&mut spec.max_pacing_lag, positive_duration(text)),
         show: |spec| Some(format_duration(spec.max_pacing_lag)),
     },
     Setting {
@@ -305,7 +308,7 @@ pub static SETTINGS: &[Setting] = &[
             time if time.as_millis() < 100 => {
                 Err(format!("report interval must be at least 100ms, got `{text}`"))
             }
-            time => Ok(spec.report_interval = time),
+            time => store(&mut spec.report_interval, Ok(time)),
         },
         show: |spec| Some(format_duration(spec.report_interval)),
     },
@@ -314,7 +317,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("HOW"),
         group: GENERATOR,
         help: "How workers wait: sleep, spin (a whole core), or auto (spin above 10k msg/s on a core of its own)",
-        set: |spec, text| Ok(spec.pacing = text.parse()?),
+        set: |spec, text| store(&mut spec.pacing, text.parse()),
         show: |spec| Some(spec.pacing.to_string()),
     },
     Setting {
@@ -322,7 +325,7 @@ pub static SETTINGS: &[Setting] = &[
         placeholder: Some("RULE"),
         group: GENERATOR,
         help: "When messages are written: slot (all that is due, at each wake-up), each, a time as 100us, a size as 16KiB",
-        set: |spec, text| Ok(spec.flush = text.parse()?),
+        set: |spec, text| store(&mut spec.flush, text.parse()),
         show: |spec| Some(spec.flush.to_string()),
     },
 ];
@@ -339,6 +342,11 @@ pub(crate) fn words(error: &dyn std::error::Error) -> String {
     text
 }
 
+fn store<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *place = value?;
+    Ok(())
+}
+
 fn positive_duration(text: &str) -> Result<std::time::Duration, String> {
     match parse_duration(text).map_err(|error| words(&error))? {
         time if time.is_zero() => Err(format!("duration must be above zero, got `{text}`")),
@@ -353,6 +361,28 @@ fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
     }
 }
 
+/// Unix milliseconds, up to the year 2262, where 64 bits of nanoseconds end.
+fn start_time(text: &str) -> Result<i64, String> {
+    let fail = || {
+        format!(
+            "expected `now`, a time as 2026-01-01T00:00:00Z, or unix milliseconds up to {LATEST_UNIX_MS}, got `{text}`"
+        )
+    };
+    let milliseconds = match humantime::parse_rfc3339(text) {
+        Ok(time) => time.duration_since(std::time::UNIX_EPOCH).map_err(|_| fail())?.as_millis() as i64,
+        Err(_) => text.parse().map_err(|_| fail())?,
+    };
+    if (0..=LATEST_UNIX_MS).contains(&milliseconds) { Ok(milliseconds) } else { Err(fail()) }
+}
+
+fn shown_time(unix_ns: i64) -> String {
+    let since = std::time::Duration::from_nanos(unix_ns.unsigned_abs());
+    let text = humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since).to_string();
+    text.replace(".000Z", "Z")
+}
+
+const LATEST_UNIX_MS: i64 = 9_200_000_000_000;
+
 fn pointer(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
         Ok(text.into())
@@ -365,9 +395,22 @@ fn stages(text: &str) -> Result<LoadProfile, String> {
     let Some(path) = text.strip_prefix('@') else {
         return LoadProfile::parse_stages(text).map_err(|error| words(&error));
     };
-    let csv = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
+    let csv = read_bounded(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
     LoadProfile::parse_stages_csv(&csv).map_err(|error| format!("{path}: {}", words(&error)))
 }
+
+/// A text file up to a size that no profile reaches, so that a device or a wrong file cannot fill the memory.
+fn read_bounded(path: &str) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MOST_STAGE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MOST_STAGE_BYTES {
+        return Err(std::io::Error::other("the file is larger than 64 MiB"));
+    }
+    Ok(text)
+}
+
+const MOST_STAGE_BYTES: u64 = 64 << 20;
 
 const LOAD: &str = "Load";
 const MARKET: &str = "Market";

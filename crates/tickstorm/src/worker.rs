@@ -86,6 +86,18 @@ impl Shared {
     }
 }
 
+/// What ties a worker to the run.
+pub(crate) struct Links {
+    /// Its number.
+    pub worker: usize,
+    /// When the first phase begins.
+    pub origin: Instant,
+    pub shared: Arc<Shared>,
+    pub deltas: mpsc::Sender<Dispatch>,
+    /// Emptied recordings, back from the collector.
+    pub spares: mpsc::Receiver<Box<Recording>>,
+}
+
 /// What a worker hands to the collector.
 pub(crate) enum Dispatch {
     /// What was recorded since the last one, until this run time.
@@ -124,13 +136,9 @@ pub(crate) struct AbsenceSummary {
 
 /// A worker at work. One OS thread owns it; nothing of it is shared per message.
 pub(crate) struct Worker<O> {
-    index: usize,
+    links: Links,
     orders: Orders,
     outlet: O,
-    origin: Instant,
-    shared: Arc<Shared>,
-    deltas: mpsc::Sender<Dispatch>,
-    spares: mpsc::Receiver<Box<Recording>>,
 
     phase: usize,
     slots: Vec<Slot>,
@@ -205,27 +213,14 @@ struct Flight {
 }
 
 impl<O: Outlet> Worker<O> {
-    pub(crate) fn new(
-        index: usize,
-        orders: Orders,
-        outlet: O,
-        origin: Instant,
-        shared: Arc<Shared>,
-        deltas: mpsc::Sender<Dispatch>,
-        spares: mpsc::Receiver<Box<Recording>>,
-        pacer: Pacer,
-    ) -> Self {
+    pub(crate) fn new(links: Links, orders: Orders, outlet: O, pacer: Pacer) -> Self {
         let recording = Box::new(orders.recording.clone());
         Self {
-            index,
             lanes: (0..orders.lanes).map(|_| Lane::default()).collect(),
             warm_up: recording.clone(),
             recording,
             outlet,
-            origin,
-            shared,
-            deltas,
-            spares,
+            links,
             phase: 0,
             slots: Vec::new(),
             next_slot: 0,
@@ -252,7 +247,7 @@ impl<O: Outlet> Worker<O> {
         let _ = tickstorm_net::precise_timers();
         self.usage = ThreadUsage::of_this_thread();
         let lanes_up = self.lanes.len() as u64;
-        self.shared.lanes_up.fetch_add(lanes_up, Ordering::Relaxed);
+        self.links.shared.lanes_up.fetch_add(lanes_up, Ordering::Relaxed);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.drive()));
         let now = self.now();
         if outcome.is_err() {
@@ -276,8 +271,12 @@ impl<O: Outlet> Worker<O> {
         };
         let recording = std::mem::replace(&mut self.recording, Box::new(self.orders.recording.clone()));
         // A collector that is gone has no use for them.
-        let _ = self.deltas.send(Dispatch::Delta { worker: self.index, until_ns: measured_ns, recording });
-        let _ = self.deltas.send(Dispatch::Done { worker: self.index, summary });
+        let _ = self.links.deltas.send(Dispatch::Delta {
+            worker: self.links.worker,
+            until_ns: measured_ns,
+            recording,
+        });
+        let _ = self.links.deltas.send(Dispatch::Done { worker: self.links.worker, summary });
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
@@ -302,7 +301,7 @@ impl<O: Outlet> Worker<O> {
     /// Run time: ns since the start of the first phase; zero before it.
     #[inline]
     fn now(&self) -> u64 {
-        Instant::now().saturating_duration_since(self.origin).as_nanos() as u64
+        Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64
     }
 
     /// A run time as time of the measured phase.
@@ -317,7 +316,7 @@ impl<O: Outlet> Worker<O> {
     }
 
     fn obey(&mut self, now: u64) {
-        match self.shared.command() {
+        match self.links.shared.command() {
             Command::Run => {}
             Command::Stop => {
                 if self.stopped_ns.is_none() {
@@ -408,8 +407,8 @@ impl<O: Outlet> Worker<O> {
                 i += 1;
             }
         }
-        self.shared.in_flight.store(self.outstanding, Ordering::Relaxed);
-        self.shared.waiting.store(self.waiting, Ordering::Relaxed);
+        self.links.shared.in_flight.store(self.outstanding, Ordering::Relaxed);
+        self.links.shared.waiting.store(self.waiting, Ordering::Relaxed);
     }
 
     fn place_on(&mut self, index: usize) {
@@ -457,11 +456,12 @@ impl<O: Outlet> Worker<O> {
         let lane = &mut self.lanes[index];
         if lane.stalls.is_blocked() && lane.placed.is_empty() {
             // It was at the limit, and is no longer. (An unwritable lane is unblocked by a flush that succeeds.)
-            let now = Instant::now().saturating_duration_since(self.origin).as_nanos() as u64;
+            let now = Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64;
             lane.stalls.unblock(now);
         }
         if lane.placed.is_empty() && matches!(self.orders.flush, Flush::Every(_) | Flush::Bytes(_)) {
-            lane.placed_since_ns = Instant::now().saturating_duration_since(self.origin).as_nanos() as u64;
+            lane.placed_since_ns =
+                Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64;
         }
         self.outlet.begin(index);
         for _ in 0..most {
@@ -489,7 +489,7 @@ impl<O: Outlet> Worker<O> {
             Flush::Slot | Flush::Each => true,
             _ if self.outlet.state(index) != LaneState::Open => true,
             rule => {
-                let now = Instant::now().saturating_duration_since(self.origin).as_nanos() as u64;
+                let now = Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64;
                 let placed_for_ns = now.saturating_sub(lane.placed_since_ns);
                 match rule {
                     Flush::Bytes(size) => {
@@ -504,7 +504,7 @@ impl<O: Outlet> Worker<O> {
             return false;
         }
         let taken = self.outlet.flush(index);
-        let now = Instant::now().saturating_duration_since(self.origin).as_nanos() as u64;
+        let now = Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64;
         if taken.messages > 0 || !taken.blocked {
             lane.stalls.unblock(now);
         }
@@ -642,7 +642,7 @@ impl<O: Outlet> Worker<O> {
         if !lane.is_down {
             lane.is_down = true;
             lane.outage = Some(OpenOutage { started_ns: now, reason, lost });
-            self.shared.lanes_up.fetch_sub(1, Ordering::Relaxed);
+            self.links.shared.lanes_up.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -651,7 +651,7 @@ impl<O: Outlet> Worker<O> {
         lane.stalls.unblock(now);
         if lane.is_down {
             lane.is_down = false;
-            self.shared.lanes_up.fetch_add(1, Ordering::Relaxed);
+            self.links.shared.lanes_up.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(outage) = lane.outage.take() {
             lane.summary.outages.push(outage.ended(Some(now), self.orders.measured_from_ns));
@@ -796,12 +796,19 @@ impl<O: Outlet> Worker<O> {
         let next = self.orders.publish_every_ns.iter().map(|every| (measured / every + 1) * every).min();
         let boundary_ns = self.next_publish_ns;
         self.next_publish_ns = next.expect("there are two rules");
-        let mut spare = self.spares.try_recv().unwrap_or_else(|_| Box::new(self.orders.recording.clone()));
+        // What was due by the boundary belongs before it, whenever we come to it.
+        self.take_due(boundary_ns + self.orders.measured_from_ns);
+        let mut spare =
+            self.links.spares.try_recv().unwrap_or_else(|_| Box::new(self.orders.recording.clone()));
         if let Some(stopped_ns) = self.stopped_ns {
             spare.end_measured_phase(self.measured(stopped_ns));
         }
         let recording = std::mem::replace(&mut self.recording, spare);
-        let _ = self.deltas.send(Dispatch::Delta { worker: self.index, until_ns: boundary_ns, recording });
+        let _ = self.links.deltas.send(Dispatch::Delta {
+            worker: self.links.worker,
+            until_ns: boundary_ns,
+            recording,
+        });
     }
 
     /// Waits for the next thing to do.
@@ -836,7 +843,7 @@ impl<O: Outlet> Worker<O> {
         if self.outstanding > 0 || self.waiting > 0 {
             other_ns = other_ns.min(self.next_expiry_ns);
         }
-        let origin = self.origin;
+        let origin = self.links.origin;
         let clock = || Instant::now().saturating_duration_since(origin).as_nanos() as u64;
         // Before its first phase a run time of zero hides the time that is left.
         if now == 0 {
