@@ -23,6 +23,11 @@
 //!
 //! The crate knows nothing of terminals, of files but those that settings name, or of machines other than its own.
 
+/// The README's examples are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod assemble;
 mod call;
 mod collector;

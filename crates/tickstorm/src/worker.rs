@@ -192,6 +192,13 @@ struct Lane {
     summary: LaneSummary,
 }
 
+/// Whether placed messages may wait for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    ByTheRule,
+    Now,
+}
+
 struct OpenOutage {
     started_ns: u64,
     reason: String,
@@ -439,7 +446,8 @@ impl<O: Outlet> Worker<O> {
                     self.lanes[index].stalls.block(now);
                 }
             }
-            let blocked = self.flush(index);
+            // At the limit nothing more is coming that a flush could wait for: the replies are.
+            let blocked = self.flush(index, if is_at_limit { Urgency::Now } else { Urgency::ByTheRule });
             let lane = &mut self.lanes[index];
             if lane.backlog.is_empty()
                 || is_at_limit
@@ -480,14 +488,14 @@ impl<O: Outlet> Worker<O> {
     }
 
     /// Flushes a lane if its rule says so, and books what was taken; whether the lane is blocked.
-    fn flush(&mut self, index: usize) -> bool {
+    fn flush(&mut self, index: usize, urgency: Urgency) -> bool {
         let lane = &mut self.lanes[index];
         if lane.placed.is_empty() && self.outlet.buffered(index) == 0 {
             return lane.stalls.is_blocked();
         }
         let is_time = match self.orders.flush {
             Flush::Slot | Flush::Each => true,
-            _ if self.outlet.state(index) != LaneState::Open => true,
+            _ if urgency == Urgency::Now || self.outlet.state(index) != LaneState::Open => true,
             rule => {
                 let now = Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64;
                 let placed_for_ns = now.saturating_sub(lane.placed_since_ns);
