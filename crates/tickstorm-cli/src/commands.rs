@@ -1,4 +1,5 @@
 //! What each subcommand does, one file a command.
 
 pub(crate) mod profile;
+pub(crate) mod ruler;
 pub(crate) mod run;

@@ -49,6 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let done = guarded(|| match invocation {
         Invocation::Run(arguments) => commands::run::run(arguments),
         Invocation::Profile(arguments) => commands::profile::profile(arguments),
+        Invocation::Ruler(arguments) => commands::ruler::ruler(arguments),
     });
     done.unwrap_or_else(|refusal| {
         terminal::say(&refusal.to_string());

@@ -39,7 +39,14 @@ pub(crate) struct CallOutlet {
 struct Completed {
     from: u64,
     count: u64,
-    failure: Option<(Failure, Option<String>)>,
+    end: End,
+}
+
+enum End {
+    /// The function returned, or panicked.
+    Returned(Option<(Failure, Option<String>)>),
+    /// The task was dropped unfinished: given up by us, or by a runtime that shuts down.
+    Dropped,
 }
 
 /// Tells the end of a task, also when the runtime drops it unfinished.
@@ -77,14 +84,15 @@ impl CallOutlet {
 
     fn tell(&mut self, completed: Completed, notices: &mut Vec<Notice>) {
         for ordinal in completed.from..completed.from + completed.count {
-            if let Some(task) = ordinal.checked_sub(self.first).and_then(|i| self.tasks.get_mut(i as usize)) {
-                *task = None;
-            }
-            notices.push(Notice::Reply {
-                lane: 0,
-                answer: Answer::Ordinal(ordinal),
-                failure: completed.failure.clone(),
-            });
+            let entry = ordinal.checked_sub(self.first).and_then(|i| self.tasks.get_mut(i as usize));
+            let was_given_up = entry.and_then(Option::take).is_none();
+            let failure = match &completed.end {
+                End::Returned(failure) => failure.clone(),
+                // Nobody answered; the drive loop knows that it gave the message up.
+                End::Dropped if was_given_up => continue,
+                End::Dropped => Some((Failure::ConnectionLost, Some(DROPPED.to_owned()))),
+            };
+            notices.push(Notice::Reply { lane: 0, answer: Answer::Ordinal(ordinal), failure });
         }
         while let Some(None) = self.tasks.front() {
             self.tasks.pop_front();
@@ -113,17 +121,13 @@ impl Outlet for CallOutlet {
         let frame = std::mem::take(&mut self.frame);
         let (from, count) = (self.frame_starts_at, frame.len() as u64);
         let mut completion = Completion {
-            completed: Some(Completed {
-                from,
-                count,
-                failure: Some((Failure::ConnectionLost, Some(DROPPED.into()))),
-            }),
+            completed: Some(Completed { from, count, end: End::Dropped }),
             to: self.completed.clone(),
         };
         let callee = self.callee.clone();
         let task = self.runtime.spawn(async move {
             // The call itself may panic, not only the future that it returns.
-            let result = AssertUnwindSafe(async { (callee.0)(frame).await }).catch_unwind().await;
+            let result = AssertUnwindSafe(async { (callee.function)(frame).await }).catch_unwind().await;
             let failure = match result {
                 Ok(Ok(())) => None,
                 Ok(Err(CallFailure::Rejected)) => Some((Failure::Rejected, None)),
@@ -131,7 +135,7 @@ impl Outlet for CallOutlet {
                 Err(panic) => Some((Failure::Panicked, Some(panic_text(panic.as_ref())))),
             };
             if let Some(completed) = &mut completion.completed {
-                completed.failure = failure;
+                completed.end = End::Returned(failure);
             }
         });
         let handle = task.abort_handle();

@@ -2,20 +2,21 @@
 
 use std::{
     collections::VecDeque,
-    sync::mpsc,
+    io,
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
 
-use tickstorm_load::{HlogInterval, Outstanding, Recording};
+use tickstorm_load::{HlogInterval, Outstanding, Recording, write_hlog};
 use tickstorm_net::Builtin;
-use tickstorm_report::{Interval, StopReason, Stopped};
+use tickstorm_report::{Interval, Report, StopReason, Stopped};
 
 use crate::{
     LatencyFigures, Phase, Plan, SecondPoint, Snapshot,
     assemble::{Found, assemble},
+    control::Control,
     machine::{ProcessUsage, Usage, Withheld},
-    run::{Control, Finished, recording_template},
     worker::{Dispatch, Summary},
 };
 
@@ -36,7 +37,7 @@ pub(crate) struct Collector {
     seconds_done: u64,
     /// Until when each worker has told everything.
     told_until_ns: Vec<u64>,
-    timeline: Vec<Interval>,
+    timeline: Arc<Vec<Interval>>,
     seconds: VecDeque<SecondPoint>,
     hlog: Vec<HlogInterval>,
     recent: LatencyFigures,
@@ -55,7 +56,7 @@ pub(crate) struct Collector {
 impl Collector {
     pub(crate) fn new(plan: Plan, control: Control, origin: Instant, builtin: Option<Builtin>) -> Self {
         let workers = plan.workers as usize;
-        let recording = recording_template(&plan);
+        let recording = plan.recording();
         let mut process = ProcessUsage::new();
         let usage = process.read();
         let now = Instant::now();
@@ -71,7 +72,7 @@ impl Collector {
             intervals_done: 0,
             seconds_done: 0,
             told_until_ns: vec![0; workers],
-            timeline: Vec::new(),
+            timeline: Arc::default(),
             seconds: VecDeque::new(),
             hlog: Vec::new(),
             recent: LatencyFigures::default(),
@@ -105,6 +106,10 @@ impl Collector {
                 }
                 Ok(Dispatch::Done { worker, summary }) => {
                     self.told_until_ns[worker] = u64::MAX;
+                    if summary.panicked {
+                        // The report can only say so: the others need not go on.
+                        self.control.abort(StopReason::InternalError);
+                    }
                     self.summaries[worker] = Some(summary);
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -138,7 +143,8 @@ impl Collector {
         }
         let interval_ns = self.interval_ns();
         let end_ns = (self.intervals_done + 1) * interval_ns;
-        if told_ns >= end_ns && end_ns < duration_ns {
+        // After a stop the last replies belong to the entry under way, as they do at the end of the plan.
+        if told_ns >= end_ns && end_ns < duration_ns && self.control.stop_reason().is_none() {
             self.close_interval(end_ns);
         }
     }
@@ -168,7 +174,7 @@ impl Collector {
         let ms = |ns: f64| (!latency.is_empty()).then_some(ns / 1e6);
         let ledger = self.interval.ledger();
         let lag = self.interval.pacing_lag();
-        self.timeline.push(Interval {
+        Arc::make_mut(&mut self.timeline).push(Interval {
             start_s: start_ns as f64 / 1e9,
             end_s: end_ns as f64 / 1e9,
             due: ledger.due,
@@ -223,7 +229,8 @@ impl Collector {
         let schedule = &self.plan.schedule;
         let elapsed_ns = elapsed.as_nanos() as u64;
         let ledger = self.total.ledger();
-        let due = if finished.is_some() { ledger.due } else { schedule.due_by(elapsed_ns).max(ledger.due) };
+        let is_over = finished.is_some() || self.control.stop_reason().is_some();
+        let due = if is_over { ledger.due } else { schedule.due_by(elapsed_ns).max(ledger.due) };
         let (in_flight, lanes_up) = self.control.gauges();
         self.control.show(Snapshot {
             phase,
@@ -262,7 +269,7 @@ impl Collector {
         if finished_ns / NS_PER_S > self.seconds_done || !self.second.is_empty() {
             self.close_second(finished_ns / NS_PER_S + 1);
         }
-        let last_end_ns = measured_ns.max(if stopped_ns.is_some() { 0 } else { duration_ns });
+        let last_end_ns = measured_ns.max(self.intervals_done * self.interval_ns());
         if last_end_ns > self.intervals_done * self.interval_ns() || !self.interval.is_empty() {
             self.close_interval(last_end_ns);
         }
@@ -294,7 +301,7 @@ impl Collector {
             recording: &self.total,
             summaries: &summaries,
             measured: Duration::from_nanos(measured_ns),
-            timeline: self.timeline.clone(),
+            timeline: Vec::clone(&self.timeline),
             stopped,
             was_stopped_by_hand: stopped_ns.is_some(),
             internal_error: problem,
@@ -311,6 +318,22 @@ impl Collector {
         });
         self.show(Some(Duration::from_nanos(measured_ns)));
         Finished { report, hlog: self.hlog, started: self.started }
+    }
+}
+
+/// What a run leaves.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// What was found.
+    pub report: Report,
+    pub(crate) hlog: Vec<HlogInterval>,
+    pub(crate) started: SystemTime,
+}
+
+impl Finished {
+    /// Writes the latency histogram of each interval in HdrHistogram's log format; values are nanoseconds.
+    pub fn write_hlog(&self, writer: impl io::Write) -> io::Result<()> {
+        write_hlog(writer, self.started, &self.hlog)
     }
 }
 
@@ -340,7 +363,7 @@ impl Snapshot {
             connections: plan.lanes,
             connections_up: plan.lanes,
             seconds: Vec::new(),
-            timeline: Vec::new(),
+            timeline: Arc::default(),
         }
     }
 }

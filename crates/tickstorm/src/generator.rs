@@ -1,13 +1,14 @@
 //! The library's front door: a generator that is configured once and run again and again.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tickstorm_load::{Arrivals, Factor, LoadProfile, Rate};
 use tickstorm_report::{Report, Source, StopReason};
 use tickstorm_venue::Venue;
+use tokio::runtime::Handle;
 
 use crate::{AtLimit, Control, Phase, Plan, PlanErrors, Run, Snapshot, Spec, StartError, Target, Threshold};
 
@@ -51,8 +52,39 @@ pub struct LoadGenerator {
 #[derive(Debug, Default)]
 struct State {
     is_running: bool,
-    control: Option<Control>,
+    /// The run under way, or the last one.
+    current: Arc<Mutex<Current>>,
     report: Option<Arc<Report>>,
+}
+
+/// One run as seen from outside: there is no control of it while it connects, but orders may come already.
+#[derive(Debug, Default)]
+struct Current {
+    control: Option<Control>,
+    early: Option<Order>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Stop,
+    Abort,
+}
+
+impl Current {
+    fn take_control(&mut self, control: Control) {
+        self.control = Some(control);
+        if let Some(order) = self.early.take() {
+            self.order(order);
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        match (&self.control, order) {
+            (Some(control), Order::Stop) => control.stop(StopReason::Requested),
+            (Some(control), Order::Abort) => control.abort(StopReason::Requested),
+            (None, order) => self.early = Some(order),
+        }
+    }
 }
 
 impl LoadGenerator {
@@ -83,19 +115,22 @@ impl LoadGenerator {
         }
 
         let _running = Running::begin(self)?;
-        let run = Run::start(plan, &self.target)?;
-        self.state().control = Some(run.control());
+        // Connecting blocks, and so may the target until this runtime moves on: both are for a thread of their own.
         let (done, finished) = tokio::sync::oneshot::channel();
-        let guard = AbortOnDrop(run.control());
-        std::thread::Builder::new()
-            .name("tickstorm-wait".into())
-            .spawn(move || {
-                // Nobody waits any more when the future was dropped.
-                let _ = done.send(run.wait());
-            })
-            .map_err(StartError::Thread)?;
-        let finished = finished.await.map_err(|_| RunError::Lost)?;
-        drop(guard);
+        let current = self.state().current.clone();
+        let (target, runtime) = (self.target.clone(), Handle::try_current().ok());
+        let _abort_on_drop = AbortOnDrop(current.clone());
+        let work = move || {
+            let _runtime = runtime.as_ref().map(Handle::enter);
+            let finished = Run::start(plan, &target).map(|run| {
+                lock(&current).take_control(run.control());
+                run.wait()
+            });
+            // Nobody waits any more when the future was dropped.
+            let _ = done.send(finished);
+        };
+        std::thread::Builder::new().name("tickstorm-wait".into()).spawn(work).map_err(StartError::Thread)?;
+        let finished = finished.await.map_err(|_| RunError::Lost)??;
         let report = Arc::new(finished.report);
         self.state().report = Some(report.clone());
         Ok(report)
@@ -108,7 +143,7 @@ impl LoadGenerator {
 
     /// The figures of the run under way, or else of the last one; all zero before the first.
     pub fn metrics(&self) -> Metrics {
-        let control = self.state().control.clone();
+        let control = lock(&self.state().current).control.clone();
         control.map(|control| Metrics::from(&*control.snapshot())).unwrap_or_default()
     }
 
@@ -122,8 +157,8 @@ impl LoadGenerator {
         StopHandle { generator: self.clone() }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
@@ -137,7 +172,7 @@ impl<'a> Running<'a> {
             return Err(RunError::AlreadyRunning);
         }
         state.is_running = true;
-        state.control = None;
+        state.current = Arc::default();
         Ok(Self(generator))
     }
 }
@@ -148,13 +183,18 @@ impl Drop for Running<'_> {
     }
 }
 
-struct AbortOnDrop(Control);
+struct AbortOnDrop(Arc<Mutex<Current>>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         // After the end there is nothing left to abort.
-        self.0.abort(StopReason::Requested);
+        lock(&self.0).order(Order::Abort);
     }
+}
+
+/// What is behind these locks is whole between any two statements, so a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends a generator's run. Cheap to clone.
@@ -166,17 +206,18 @@ pub struct StopHandle {
 impl StopHandle {
     /// Lets nothing more fall due; the run then ends with a report of what was measured. Without a run nothing happens.
     pub fn stop(&self) {
-        let control = self.generator.state().control.clone();
-        if let Some(control) = control.filter(|_| self.generator.running()) {
-            control.stop(StopReason::Requested);
-        }
+        self.order(Order::Stop);
     }
 
     /// Ends the run at once; what is in flight counts as aborted.
     pub fn abort(&self) {
-        let control = self.generator.state().control.clone();
-        if let Some(control) = control.filter(|_| self.generator.running()) {
-            control.abort(StopReason::Requested);
+        self.order(Order::Abort);
+    }
+
+    fn order(&self, order: Order) {
+        let state = self.generator.state();
+        if state.is_running {
+            lock(&state.current).order(order);
         }
     }
 }

@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tickstorm_load::{Arrivals, LoadProfile, Path, Schedule, ScheduleSpec, format_duration};
-use tickstorm_market::{Listing, MarketSpec, Regime};
+use tickstorm_load::{
+    Arrivals, LoadProfile, Path, Recording, RecordingSpec, Schedule, ScheduleSpec, format_duration,
+};
+use tickstorm_market::{Kind, Listing, MarketSpec, Regime};
 use tickstorm_random::Seed;
 use tickstorm_report::Source;
 
 use crate::{
-    AckMode, Pacing, RegimeChoice, SETTINGS, Setting, Spec, Target, Workers, machine, settings::words,
+    AckMode, Pacing, RegimeChoice, SETTINGS, Setting, Spec, Target, Workers, machine,
+    settings::words,
+    target::{Callee, Takes},
 };
 
 /// A run, ready to start: from the same plan the same messages follow, at the same due instants.
@@ -46,17 +50,22 @@ impl Plan {
     pub fn new(spec: &Spec, target: &Target) -> Result<Plan, PlanErrors> {
         let mut errors = PlanErrors(Vec::new());
         let mut spec = spec.clone();
+        check_ranges(&spec, &mut errors);
         check_together(&spec, target, &mut errors);
+        if !errors.0.is_empty() {
+            return Err(errors);
+        }
 
         let duration = errors
             .collect("duration", duration(&spec))
             .or(spec.profile.stages_duration())
             .unwrap_or(DEFAULT_DURATION);
-        if spec.warmup + duration > LONGEST_RUN {
+        if duration.saturating_add(spec.warmup) > LONGEST_RUN {
             errors.add(
                 "duration",
-                format!("a run lasts at most 30 days, got {}", format_duration(spec.warmup + duration)),
+                format!("a run lasts at most 30 days, warm-up included, got {}", format_duration(duration)),
             );
+            return Err(errors);
         }
         let seed = Seed::new(spec.seed);
         let arrivals = spec.arrivals.unwrap_or_else(|| match &spec.profile {
@@ -116,6 +125,8 @@ impl Plan {
             Workers::Auto => cores.saturating_sub(1).max(1),
             Workers::Count(count) => count,
         };
+        // A worker without a share of the limit, or without a shard, would have nothing to do.
+        let wanted = wanted.min(spec.max_concurrent).min(u32::from(market.shards));
         let (lanes, workers) = match target {
             Target::Call(_) => (wanted, wanted),
             _ => (spec.connections, wanted.min(spec.connections)),
@@ -242,6 +253,15 @@ impl Plan {
         words.join(" ")
     }
 
+    /// An empty recording for this run's messages.
+    pub(crate) fn recording(&self) -> Recording {
+        Recording::new(RecordingSpec {
+            kinds: Kind::ALL.len(),
+            max_pacing_lag: self.spec.max_pacing_lag,
+            measured_until_ns: self.schedule.duration_ns(),
+        })
+    }
+
     /// The lane of each shard over all workers.
     pub(crate) fn lane_of_shard(&self, shard: u16) -> u32 {
         u32::from(shard) % self.lanes
@@ -310,16 +330,62 @@ fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
             ),
         );
     }
-    let lanes = if matches!(target, Target::Call(_)) { 1 } else { spec.connections };
-    let workers = match spec.workers {
-        Workers::Auto => machine::cores().saturating_sub(1).max(1),
-        Workers::Count(count) => count,
-    };
-    if spec.max_concurrent < workers.min(lanes) {
+    if let Target::Call(Callee { takes: Takes::One, .. }) = target
+        && spec.batch > 1
+    {
         errors.add(
-            "max-concurrent",
-            format!("the limit is divided among the workers, each needs at least one: got {} for {workers} workers", spec.max_concurrent),
+            "batch",
+            format!("{} messages a call need Target::call_batch; this target takes one", spec.batch),
         );
+    }
+}
+
+/// What the table of settings ensures for text must hold for specs made by a program too.
+fn check_ranges(spec: &Spec, errors: &mut PlanErrors) {
+    for (name, value, most) in [
+        ("symbols", spec.symbols, 10_000),
+        ("connections", spec.connections, 4096),
+        ("max-concurrent", spec.max_concurrent, 100_000_000),
+        ("batch", spec.batch, 10_000),
+    ] {
+        if !(1..=most).contains(&value) {
+            errors.add(name, format!("expected a whole number from 1 to {most}, got {value}"));
+        }
+    }
+    if spec.accounts > 10_000 {
+        errors.add("accounts", format!("expected a whole number from 0 to 10000, got {}", spec.accounts));
+    }
+    if let Workers::Count(count) = spec.workers
+        && !(1..=1024).contains(&count)
+    {
+        errors.add("workers", format!("expected auto or a whole number from 1 to 1024, got {count}"));
+    }
+    for (name, value, least) in [
+        ("duration", spec.duration.unwrap_or(DEFAULT_DURATION), Duration::from_nanos(1)),
+        ("timeout", spec.timeout, Duration::from_nanos(1)),
+        ("report-interval", spec.report_interval, Duration::from_millis(100)),
+        ("max-pacing-lag", spec.max_pacing_lag, Duration::from_nanos(1)),
+        ("warmup", spec.warmup, Duration::ZERO),
+    ] {
+        if !(least..=LONGEST_RUN).contains(&value) {
+            let least = format_duration(least);
+            errors.add(name, format!("expected a time from {least} to 30d, got {}", format_duration(value)));
+        }
+    }
+    if !(0.0..=1.0).contains(&spec.error_threshold) {
+        errors.add("error-threshold", format!("expected a share from 0 to 1, got {}", spec.error_threshold));
+    }
+    for threshold in &spec.thresholds {
+        if !(threshold.limit >= 0.0 && threshold.limit.is_finite()) {
+            errors.add("threshold", format!("a limit is a number from zero up, got {}", threshold.limit));
+        }
+    }
+    for (name, pointer) in
+        [("ack-pointer", Some(&spec.ack_pointer)), ("id-pointer", spec.id_pointer.as_ref())]
+    {
+        if let Some(pointer) = pointer.filter(|pointer| !pointer.starts_with('/')) {
+            errors.add(name, format!("a JSON pointer starts with `/`, as `/ack`, got `{pointer}`"));
+        }
     }
 }
 
@@ -409,13 +475,41 @@ mod tests {
             spec.duration = Some(Duration::from_secs(5));
             spec.ack = Some(AckMode::Fifo);
             spec.stamp_id = Some("id".into());
-            spec.max_concurrent = 1;
-            spec.workers = Workers::Count(2);
-            spec.connections = 2;
         })
         .unwrap_err();
         let settings: Vec<_> = errors.0.iter().map(|error| error.setting).collect();
-        assert_eq!(settings, ["stamp-id", "target", "max-concurrent", "duration"], "{errors}");
+        assert_eq!(settings, ["stamp-id", "target"], "{errors}");
+    }
+
+    #[test]
+    fn what_a_program_writes_is_checked_like_text() {
+        type Change = fn(&mut Spec);
+        let changes: [(&str, Change); 10] = [
+            ("batch", |spec| spec.batch = 0),
+            ("connections", |spec| spec.connections = 0),
+            ("connections", |spec| spec.connections = 70_000),
+            ("workers", |spec| spec.workers = Workers::Count(0)),
+            ("report-interval", |spec| spec.report_interval = Duration::ZERO),
+            ("timeout", |spec| spec.timeout = Duration::MAX),
+            ("warmup", |spec| spec.warmup = Duration::MAX),
+            ("duration", |spec| spec.duration = Some(Duration::MAX)),
+            ("ack-pointer", |spec| spec.ack_pointer.clear()),
+            ("error-threshold", |spec| spec.error_threshold = f64::NAN),
+        ];
+        for (setting, change) in changes {
+            let errors = plan(change).unwrap_err();
+            assert!(errors.0.iter().any(|error| error.setting == setting), "{setting}: {errors}");
+        }
+    }
+
+    #[test]
+    fn every_worker_has_a_share_of_the_limit() {
+        let plan = plan(|spec| {
+            spec.workers = Workers::Count(8);
+            spec.connections = 8;
+            spec.max_concurrent = 3;
+        });
+        assert_eq!(plan.unwrap().workers(), 3);
     }
 
     #[test]

@@ -54,6 +54,8 @@ struct Line {
     unanswered: VecDeque<usize>,
     /// Messages by their own id, oldest first, where replies name it.
     by_id: HashMap<String, VecDeque<u64>>,
+    /// And the other way round.
+    ids: HashMap<u64, String>,
 }
 
 impl PushOutlet {
@@ -72,6 +74,7 @@ impl PushOutlet {
                 frames: VecDeque::new(),
                 unanswered: VecDeque::new(),
                 by_id: HashMap::new(),
+                ids: HashMap::new(),
             });
         }
         Ok(Self {
@@ -94,6 +97,7 @@ impl PushOutlet {
         line.frames.clear();
         line.unanswered.clear();
         line.by_id.clear();
+        line.ids.clear();
         self.pending.push(Notice::Lost { lane, reason });
         self.reconnector.ask(lane);
     }
@@ -118,7 +122,10 @@ impl PushOutlet {
                     Some(read) => {
                         let ordinal = match read.id {
                             crate::reply::Id::Ordinal(ordinal) => Some(ordinal),
-                            crate::reply::Id::Text(id) => oldest_with_id(&mut line.by_id, &id),
+                            crate::reply::Id::Text(id) => {
+                                let oldest = oldest_with_id(&mut line.by_id, &id);
+                                oldest.inspect(|ordinal| drop(line.ids.remove(ordinal)))
+                            }
                         };
                         match ordinal {
                             Some(ordinal) => notices.push(Notice::Reply {
@@ -191,7 +198,7 @@ impl Outlet for PushOutlet {
         let encoder = &mut self.protocol.encoder;
         let stamp = self.stamp.as_deref();
         let id_pointer = self.protocol.id_pointer.as_deref();
-        let by_id = &mut line.by_id;
+        let (by_id, ids) = (&mut line.by_id, &mut line.ids);
         let mut write = |out: &mut Vec<u8>| {
             let start = out.len();
             encoder.encode(message, out);
@@ -203,7 +210,8 @@ impl Outlet for PushOutlet {
             if let Some(pointer) = id_pointer
                 && let Some(id) = member_text(&out[start..], pointer)
             {
-                by_id.entry(id).or_default().push_back(ordinal);
+                by_id.entry(id.clone()).or_default().push_back(ordinal);
+                ids.insert(ordinal, id);
             }
         };
         if self.protocol.arrays {
@@ -250,7 +258,14 @@ impl Outlet for PushOutlet {
                 Taken { messages, bytes: flushed.bytes as u64, blocked: flushed.blocked }
             }
             Err(error) => {
-                self.lose(lane, format!("connection lost: {}", error.kind()));
+                // What the target said before it went is still to be heard.
+                let mut pending = std::mem::take(&mut self.pending);
+                self.read(lane, &mut pending);
+                pending.append(&mut self.pending);
+                self.pending = pending;
+                if self.lanes[lane].connection.is_some() {
+                    self.lose(lane, format!("connection lost: {}", error.kind()));
+                }
                 Taken { blocked: true, ..Taken::default() }
             }
         }
@@ -269,7 +284,11 @@ impl Outlet for PushOutlet {
             self.unread.push(lane);
         }
         let mut readable = std::mem::take(&mut self.unread);
-        readable.extend(self.events.iter().filter(|event| event.readable).map(|event| event.key));
+        for event in self.events.iter().filter(|event| event.readable) {
+            if !readable.contains(&event.key) {
+                readable.push(event.key);
+            }
+        }
         for &lane in &readable {
             self.read(lane, notices);
         }
@@ -280,7 +299,17 @@ impl Outlet for PushOutlet {
         notices.append(&mut self.pending);
     }
 
-    fn give_up(&mut self, _lane: usize, _ordinal: u64) {}
+    fn give_up(&mut self, lane: usize, ordinal: u64) {
+        let line = &mut self.lanes[lane];
+        if let Some(id) = line.ids.remove(&ordinal)
+            && let Some(ordinals) = line.by_id.get_mut(&id)
+        {
+            ordinals.retain(|&other| other != ordinal);
+            if ordinals.is_empty() {
+                line.by_id.remove(&id);
+            }
+        }
+    }
 
     fn wait(&mut self, timeout: Duration) -> bool {
         let timeout =
@@ -319,6 +348,8 @@ impl Reconnector {
         let (answers, made) = mpsc::channel();
         let work = move || {
             let mut pending: Vec<Attempt> = Vec::new();
+            // When each lane was connected last, and the pause before that.
+            let mut lives: HashMap<usize, (Instant, Duration)> = HashMap::new();
             loop {
                 let next = pending.iter().map(|attempt| attempt.at).min();
                 let asked = match next {
@@ -327,8 +358,17 @@ impl Reconnector {
                 };
                 match asked {
                     Ok(lane) => {
-                        pending.push(Attempt { lane, at: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE })
+                        let now = Instant::now();
+                        // A server that accepts and closes at once is not hammered either.
+                        let pause = match lives.get(&lane) {
+                            Some((since, pause)) if now - *since < LONG_LIFE => {
+                                (*pause * 2).min(LONGEST_PAUSE)
+                            }
+                            _ => FIRST_PAUSE,
+                        };
+                        pending.push(Attempt { lane, at: now + pause, pause });
                     }
+
                     Err(mpsc::RecvTimeoutError::Disconnected) => return,
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                 }
@@ -339,6 +379,7 @@ impl Reconnector {
                         Connection::connect(&endpoint, CONNECT_TIMEOUT);
                     match connected {
                         Ok(connection) => {
+                            lives.insert(attempt.lane, (Instant::now(), attempt.pause));
                             if answers.send((attempt.lane, connection)).is_err() {
                                 return;
                             }
@@ -390,6 +431,10 @@ const SAMPLE_BYTES: usize = 120;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A connection that lived this long was a good one: the next pause is short again.
+const LONG_LIFE: Duration = Duration::from_secs(10);
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long all connections together, and each, are waited for at the end.

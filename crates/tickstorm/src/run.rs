@@ -2,27 +2,27 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use tickstorm_load::{HlogInterval, Recording, RecordingSpec, write_hlog};
-use tickstorm_market::{Kind, ShardMarket};
+use tickstorm_market::ShardMarket;
 use tickstorm_net::{Builtin, ConnectError, Connection, Endpoint};
-use tickstorm_report::{Report, StopReason};
+use tickstorm_report::StopReason;
 use tickstorm_venue::Encoder;
 use tokio::runtime::Handle;
 
 use crate::{
-    AckMode, Phase, Plan, Snapshot, Target,
+    AckMode, Plan, Snapshot, Target,
     call::CallOutlet,
-    collector::Collector,
+    collector::{Collector, Finished},
+    control::Control,
     message::Wording,
     pacer::Pacer,
     push::{Protocol, PushOutlet},
     target::Callee,
-    worker::{Command, Links, Orders, Shared, Worker},
+    worker::{Links, Orders, Shared, Worker},
 };
 
 /// A run under way. Dropping it aborts it.
@@ -30,30 +30,6 @@ use crate::{
 pub struct Run {
     control: Control,
     collector: Option<JoinHandle<Finished>>,
-}
-
-/// Looks at a run and ends it, from any thread, any number of times.
-#[derive(Debug, Clone)]
-pub struct Control {
-    shared: Arc<[Arc<Shared>]>,
-    stop_reason: Arc<Mutex<Option<StopReason>>>,
-    snapshot: Arc<Mutex<Arc<Snapshot>>>,
-}
-
-/// What a run leaves.
-#[derive(Debug, Clone)]
-pub struct Finished {
-    /// What was found.
-    pub report: Report,
-    pub(crate) hlog: Vec<HlogInterval>,
-    pub(crate) started: SystemTime,
-}
-
-impl Finished {
-    /// Writes the latency histogram of each interval in HdrHistogram's log format; values are nanoseconds.
-    pub fn write_hlog(&self, writer: impl io::Write) -> io::Result<()> {
-        write_hlog(writer, self.started, &self.hlog)
-    }
 }
 
 impl Run {
@@ -121,8 +97,7 @@ impl Run {
         threads.reverse();
         drop(deltas);
 
-        let snapshot = Arc::new(Mutex::new(Arc::new(Snapshot::before(&plan))));
-        let control = Control { shared: shared.clone(), stop_reason: Arc::default(), snapshot };
+        let control = Control::new(shared, Snapshot::before(&plan));
         let collector = Collector::new(plan, control.clone(), origin, builtin);
         let collector = thread::Builder::new()
             .name("tickstorm-collect".into())
@@ -170,51 +145,6 @@ impl Drop for Run {
             // Its panic, if it had one, has been printed.
             let _ = collector.join();
         }
-    }
-}
-
-impl Control {
-    /// Lets nothing more fall due; what is due is sent and the replies are awaited, at most the timeout. The report is of
-    /// what was measured.
-    pub fn stop(&self, reason: StopReason) {
-        self.order(Command::Stop, reason);
-    }
-
-    /// Ends the run at once; what is in flight counts as aborted.
-    pub fn abort(&self, reason: StopReason) {
-        self.order(Command::Abort, reason);
-    }
-
-    /// The figures of now, some tenths of a second old.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether the report is ready.
-    pub fn is_finished(&self) -> bool {
-        self.snapshot().phase == Phase::Finished
-    }
-
-    fn order(&self, command: Command, reason: StopReason) {
-        self.stop_reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-        for shared in self.shared.iter() {
-            shared.order(command);
-        }
-    }
-
-    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
-        *self.stop_reason.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn show(&self, snapshot: Snapshot) {
-        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
-    }
-
-    /// Sent and unanswered; and connections up.
-    pub(crate) fn gauges(&self) -> (u64, u64) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let sum = |read: fn(&Shared) -> u64| self.shared.iter().map(|shared| read(shared)).sum();
-        (sum(|shared| shared.in_flight.load(Relaxed)), sum(|shared| shared.lanes_up.load(Relaxed)))
     }
 }
 
@@ -324,20 +254,12 @@ fn orders(plan: &Plan, mut markets: Vec<Option<Box<ShardMarket>>>) -> Vec<Orders
                 batch: plan.spec.batch as usize,
                 flush: plan.spec.flush,
                 taken_is_processed: plan.ack == Some(AckMode::None),
+                replies_have_ids: plan.ack != Some(AckMode::Fifo),
                 publish_every_ns: [1_000_000_000, plan.spec.report_interval.as_nanos() as u64],
-                recording: recording_template(plan),
+                recording: plan.recording(),
             }
         })
         .collect()
-}
-
-/// What every recording of the run is made like.
-pub(crate) fn recording_template(plan: &Plan) -> Recording {
-    Recording::new(RecordingSpec {
-        kinds: Kind::ALL.len(),
-        max_pacing_lag: plan.spec.max_pacing_lag,
-        measured_until_ns: plan.schedule.duration_ns(),
-    })
 }
 
 /// How long after the last connection the run's time starts.

@@ -1,6 +1,6 @@
 //! What may be looked at while a run is under way.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tickstorm_load::Histogram;
 use tickstorm_report::Interval;
@@ -68,7 +68,7 @@ pub struct Snapshot {
     /// The last two minutes, a point a whole second, oldest first.
     pub seconds: Vec<SecondPoint>,
     /// The finished entries of the timeline, oldest first.
-    pub timeline: Vec<Interval>,
+    pub timeline: Arc<Vec<Interval>>,
 }
 
 /// One second of the live view's graphs.

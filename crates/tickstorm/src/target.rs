@@ -40,11 +40,12 @@ impl Target {
         F: Fn(Message) -> R + Send + Sync + 'static,
         R: Future<Output: Outcome> + Send + 'static,
     {
-        Self::Call(Callee(Arc::new(move |mut messages: Vec<Message>| -> CallFuture {
+        let function = move |mut messages: Vec<Message>| -> CallFuture {
             let message = messages.pop().expect("a call carries a message");
             let answer = function(message);
             Box::pin(async move { answer.await.outcome() })
-        })))
+        };
+        Self::Call(Callee { function: Arc::new(function), takes: Takes::One })
     }
 
     /// An async function that takes up to `batch` messages that are due together; they succeed or fail together.
@@ -53,10 +54,11 @@ impl Target {
         F: Fn(Vec<Message>) -> R + Send + Sync + 'static,
         R: Future<Output: Outcome> + Send + 'static,
     {
-        Self::Call(Callee(Arc::new(move |messages: Vec<Message>| -> CallFuture {
+        let function = move |messages: Vec<Message>| -> CallFuture {
             let answer = function(messages);
             Box::pin(async move { answer.await.outcome() })
-        })))
+        };
+        Self::Call(Callee { function: Arc::new(function), takes: Takes::Batch })
     }
 
     /// A `tower` service: cloned for each message, awaited until ready, then called.
@@ -128,7 +130,17 @@ pub enum TargetError {
 
 /// Code in this process that takes messages; made by [`Target::call`] and its siblings.
 #[derive(Clone)]
-pub struct Callee(pub(crate) Arc<dyn Fn(Vec<Message>) -> CallFuture + Send + Sync>);
+pub struct Callee {
+    pub(crate) function: Arc<dyn Fn(Vec<Message>) -> CallFuture + Send + Sync>,
+    pub(crate) takes: Takes,
+}
+
+/// How many messages a call carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    One,
+    Batch,
+}
 
 pub(crate) type CallFuture = Pin<Box<dyn Future<Output = Result<(), CallFailure>> + Send>>;
 

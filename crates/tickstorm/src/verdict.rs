@@ -92,7 +92,7 @@ fn plain(text: String) -> Reason {
 
 fn error_rate_threshold(grounds: &Grounds<'_>, limit: f64) -> Threshold {
     let ledger = grounds.recording.ledger();
-    let counted = ledger.due - ledger.aborted;
+    let counted = ledger.due.saturating_sub(ledger.aborted);
     let share = |failed: u64| (counted > 0).then(|| failed as f64 / counted as f64);
     let value = share(ledger.messages_failed());
     // Without the messages that only our own lateness left unsent.

@@ -45,6 +45,8 @@ pub(crate) struct Orders {
     pub flush: Flush,
     /// Whether a message is processed once it is taken.
     pub taken_is_processed: bool,
+    /// Whether a reply says which message it answers.
+    pub replies_have_ids: bool,
     /// A recording is handed over at each multiple of these, and at the end.
     pub publish_every_ns: [u64; 2],
     /// An empty recording, to be cloned.
@@ -115,6 +117,7 @@ pub(crate) struct Summary {
     pub absences: AbsenceSummary,
     /// Messages that were dropped after waiting mostly for us, not for the target.
     pub dropped_by_us: u64,
+    pub panicked: bool,
     /// Run time at which a stop by hand took effect.
     pub stopped_ns: Option<u64>,
     /// Run time of the last thing that happened.
@@ -192,6 +195,13 @@ struct Lane {
     summary: LaneSummary,
 }
 
+/// Whether an order ended the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obeyed {
+    GoOn,
+    Ended,
+}
+
 /// Whether placed messages may wait for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Urgency {
@@ -258,6 +268,7 @@ impl<O: Outlet> Worker<O> {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.drive()));
         let now = self.now();
         if outcome.is_err() {
+            self.stopped_ns.get_or_insert(now);
             self.abandon(now);
         }
         self.outlet.finish();
@@ -273,6 +284,7 @@ impl<O: Outlet> Worker<O> {
             involuntary_switches: self.usage.involuntary_switches_since(),
             absences: self.absence_summary,
             dropped_by_us: self.dropped_by_us,
+            panicked: outcome.is_err(),
             stopped_ns: self.stopped_ns.map(|ns| self.measured(ns)),
             finished_ns: measured_ns,
         };
@@ -294,7 +306,9 @@ impl<O: Outlet> Worker<O> {
             let now = self.now();
             self.publish(now);
             self.collect(now);
-            self.obey(now);
+            if self.obey(now) == Obeyed::Ended {
+                return;
+            }
             self.take_due(now);
             self.place();
             self.expire(now);
@@ -322,25 +336,37 @@ impl<O: Outlet> Worker<O> {
         if due_ns >= self.orders.measured_from_ns { &mut self.recording } else { &mut self.warm_up }
     }
 
-    fn obey(&mut self, now: u64) {
-        match self.links.shared.command() {
-            Command::Run => {}
-            Command::Stop => {
-                if self.stopped_ns.is_none() {
-                    self.take_due(now);
-                    self.stopped_ns = Some(now);
-                    let measured = self.measured(now);
-                    self.recording.end_measured_phase(measured);
-                    self.phase = self.orders.phases.len();
-                    self.slots.clear();
-                    self.next_slot = 0;
-                }
-            }
-            Command::Abort => {
-                self.stopped_ns.get_or_insert(now);
-                self.abandon(now);
+    fn obey(&mut self, now: u64) -> Obeyed {
+        let command = self.links.shared.command();
+        if command == Command::Run {
+            return Obeyed::GoOn;
+        }
+        if self.stopped_ns.is_none() {
+            self.take_due(now);
+            if !self.nothing_more_is_due() {
+                self.stopped_ns = Some(now);
+                let measured = self.measured(now);
+                self.recording.end_measured_phase(measured);
+                self.let_nothing_more_be_due();
+            } else if command == Command::Abort {
+                self.stopped_ns = Some(now);
             }
         }
+        if command == Command::Abort {
+            self.abandon(now);
+            return Obeyed::Ended;
+        }
+        Obeyed::GoOn
+    }
+
+    fn nothing_more_is_due(&self) -> bool {
+        self.next_slot == self.slots.len() && self.phase == self.orders.phases.len()
+    }
+
+    fn let_nothing_more_be_due(&mut self) {
+        self.phase = self.orders.phases.len();
+        self.slots.clear();
+        self.next_slot = 0;
     }
 
     /// Takes from the clock what is due, and queues it on its lane.
@@ -419,6 +445,7 @@ impl<O: Outlet> Worker<O> {
     }
 
     fn place_on(&mut self, index: usize) {
+        let mut left = MOST_A_TURN;
         loop {
             let mut is_at_limit = false;
             while !self.lanes[index].backlog.is_empty() {
@@ -430,9 +457,10 @@ impl<O: Outlet> Worker<O> {
                     is_at_limit = true;
                     break;
                 }
-                if self.outlet.state(index) != LaneState::Open {
+                if left == 0 || self.outlet.state(index) != LaneState::Open {
                     break;
                 }
+                left -= 1;
                 self.place_frame(index, room.min(self.orders.batch));
                 if self.orders.flush == Flush::Each {
                     break;
@@ -443,13 +471,14 @@ impl<O: Outlet> Worker<O> {
                     self.drop_backlog(index, Dropped::ConcurrencyLimit, u64::MAX);
                 } else {
                     let now = self.now();
-                    self.lanes[index].stalls.block(now);
+                    self.lanes[index].block(now, &self.absences);
                 }
             }
             // At the limit nothing more is coming that a flush could wait for: the replies are.
             let blocked = self.flush(index, if is_at_limit { Urgency::Now } else { Urgency::ByTheRule });
             let lane = &mut self.lanes[index];
             if lane.backlog.is_empty()
+                || left == 0
                 || is_at_limit
                 || blocked
                 || self.outlet.state(index) != LaneState::Open
@@ -490,7 +519,8 @@ impl<O: Outlet> Worker<O> {
     /// Flushes a lane if its rule says so, and books what was taken; whether the lane is blocked.
     fn flush(&mut self, index: usize, urgency: Urgency) -> bool {
         let lane = &mut self.lanes[index];
-        if lane.placed.is_empty() && self.outlet.buffered(index) == 0 {
+        // What lies in the buffer of a lane without placed messages was booked as never sent.
+        if lane.placed.is_empty() {
             return lane.stalls.is_blocked();
         }
         let is_time = match self.orders.flush {
@@ -543,7 +573,7 @@ impl<O: Outlet> Worker<O> {
             }
         }
         if taken.blocked {
-            lane.stalls.block(now);
+            lane.block(now, &self.absences);
         }
         taken.blocked
     }
@@ -557,7 +587,7 @@ impl<O: Outlet> Worker<O> {
                 Notice::Reply { lane, answer, failure } => self.answered(lane, answer, failure, now),
                 Notice::Nonsense { sample } => {
                     let at_ns = self.measured(now);
-                    self.recording.on_unexpected_reply(at_ns, &sample);
+                    self.book(now).on_unexpected_reply(at_ns, &sample);
                 }
                 Notice::Lost { lane, reason } => self.lost(lane, reason, now),
                 Notice::Up { lane } => self.is_back(lane, now),
@@ -578,19 +608,19 @@ impl<O: Outlet> Worker<O> {
         let position = match answer {
             Answer::Oldest if lane.overtaken > 0 => {
                 lane.overtaken -= 1;
-                self.recording.on_late_reply();
+                self.book(now).on_late_reply();
                 return;
             }
             Answer::Oldest => 0,
             Answer::Ordinal(ordinal) => match ordinal.checked_sub(lane.base) {
                 Some(position) => position as usize,
                 None if lane.given_up.remove(&ordinal) => {
-                    self.recording.on_late_reply();
+                    self.book(now).on_late_reply();
                     return;
                 }
                 None => {
-                    self.recording
-                        .on_unexpected_reply(at_ns, &format!("message {ordinal} was answered twice"));
+                    let sample = format!("a reply to message {ordinal}, which is no longer awaited");
+                    self.book(now).on_unexpected_reply(at_ns, &sample);
                     return;
                 }
             },
@@ -603,7 +633,7 @@ impl<O: Outlet> Worker<O> {
                 }
                 Answer::Ordinal(ordinal) => format!("a reply to message {ordinal}, which was not sent"),
             };
-            self.recording.on_unexpected_reply(at_ns, &sample);
+            self.book(now).on_unexpected_reply(at_ns, &sample);
             return;
         };
         flight.answered = true;
@@ -646,7 +676,7 @@ impl<O: Outlet> Worker<O> {
         lane.base = 0;
         lane.overtaken = 0;
         lane.given_up.clear();
-        lane.stalls.block(now);
+        lane.block(now, &self.absences);
         if !lane.is_down {
             lane.is_down = true;
             lane.outage = Some(OpenOutage { started_ns: now, reason, lost });
@@ -688,8 +718,9 @@ impl<O: Outlet> Worker<O> {
                     continue;
                 }
                 self.outlet.give_up(index, ordinal);
-                lane.overtaken += 1;
-                if lane.given_up.len() < MOST_GIVEN_UP {
+                if !self.orders.replies_have_ids {
+                    lane.overtaken += 1;
+                } else if lane.given_up.len() < MOST_GIVEN_UP {
                     lane.given_up.insert(ordinal);
                 }
                 self.outstanding -= 1;
@@ -725,7 +756,7 @@ impl<O: Outlet> Worker<O> {
                 .as_mut()
                 .expect("a worker owns the shards it is due");
             market.next(slot.due_ns());
-            self.blame(index, slot.due_ns());
+            self.blame(index, slot.due_ns(), reason);
             self.book(slot.due_ns()).on_dropped(reason, at_ns, 1);
         }
     }
@@ -734,13 +765,17 @@ impl<O: Outlet> Worker<O> {
         let at_ns = self.measured(self.now());
         while let Some(placed) = self.lanes[index].placed.pop_front() {
             self.outstanding -= 1;
-            self.blame(index, placed.due_ns);
+            self.blame(index, placed.due_ns, reason);
             self.book(placed.due_ns).on_dropped(reason, at_ns, 1);
         }
     }
 
-    /// Notes whether a message that is dropped now had waited mostly for us.
-    fn blame(&mut self, index: usize, due_ns: u64) {
+    /// Notes whether a message that is dropped now had waited mostly for us: of one that was never sent, all that is no
+    /// stall; of one that found the limit reached or the connection down, only what we were not there for.
+    fn blame(&mut self, index: usize, due_ns: u64, reason: Dropped) {
+        if due_ns < self.orders.measured_from_ns {
+            return;
+        }
         let now = self.now();
         let stalls = &mut self.lanes[index].stalls;
         // What is still blocked has been so until now.
@@ -748,15 +783,17 @@ impl<O: Outlet> Worker<O> {
             stalls.exclude(now, now);
         }
         let waited_ns = now.saturating_sub(due_ns);
-        let stall_ns = stalls.stall_ns(due_ns, now, &self.absences);
-        let is_ours = stall_ns < waited_ns / 2 && due_ns >= self.orders.measured_from_ns;
-        self.dropped_by_us += u64::from(is_ours);
+        let ours_ns = match reason {
+            Dropped::Unsent => waited_ns.saturating_sub(stalls.stall_ns(due_ns, now, &self.absences)),
+            Dropped::ConcurrencyLimit | Dropped::NotConnected => self.absences.within(due_ns, now),
+        };
+        self.dropped_by_us += u64::from(ours_ns > waited_ns / 2);
     }
 
     /// Whether every message that fell due has an outcome. Once nothing more falls due, what could not be sent for
     /// the length of the timeout is dropped.
     fn is_finished(&mut self, now: u64) -> bool {
-        if self.next_slot < self.slots.len() || self.phase < self.orders.phases.len() {
+        if !self.nothing_more_is_due() {
             return false;
         }
         if self.waiting == 0 && self.outstanding == 0 {
@@ -775,9 +812,7 @@ impl<O: Outlet> Worker<O> {
 
     /// Gives everything up at once: what is in flight is aborted, what waits was never sent.
     fn abandon(&mut self, now: u64) {
-        self.phase = self.orders.phases.len();
-        self.slots.clear();
-        self.next_slot = 0;
+        self.let_nothing_more_be_due();
         let measured = self.measured(now);
         self.recording.end_measured_phase(measured);
         for index in 0..self.lanes.len() {
@@ -798,25 +833,22 @@ impl<O: Outlet> Worker<O> {
     /// Hands the recording over when a second or an interval of the timeline is over.
     fn publish(&mut self, now: u64) {
         let measured = self.measured(now);
-        if measured < self.next_publish_ns {
-            return;
+        while measured >= self.next_publish_ns {
+            let boundary_ns = self.next_publish_ns;
+            let next =
+                self.orders.publish_every_ns.iter().map(|every| (boundary_ns / every + 1) * every).min();
+            self.next_publish_ns = next.expect("there are two rules");
+            // What was due by the boundary belongs before it, whenever we come to it.
+            self.take_due(boundary_ns + self.orders.measured_from_ns);
+            let mut spare =
+                self.links.spares.try_recv().unwrap_or_else(|_| Box::new(self.orders.recording.clone()));
+            if let Some(stopped_ns) = self.stopped_ns {
+                spare.end_measured_phase(self.measured(stopped_ns));
+            }
+            let recording = std::mem::replace(&mut self.recording, spare);
+            let worker = self.links.worker;
+            let _ = self.links.deltas.send(Dispatch::Delta { worker, until_ns: boundary_ns, recording });
         }
-        let next = self.orders.publish_every_ns.iter().map(|every| (measured / every + 1) * every).min();
-        let boundary_ns = self.next_publish_ns;
-        self.next_publish_ns = next.expect("there are two rules");
-        // What was due by the boundary belongs before it, whenever we come to it.
-        self.take_due(boundary_ns + self.orders.measured_from_ns);
-        let mut spare =
-            self.links.spares.try_recv().unwrap_or_else(|_| Box::new(self.orders.recording.clone()));
-        if let Some(stopped_ns) = self.stopped_ns {
-            spare.end_measured_phase(self.measured(stopped_ns));
-        }
-        let recording = std::mem::replace(&mut self.recording, spare);
-        let _ = self.links.deltas.send(Dispatch::Delta {
-            worker: self.links.worker,
-            until_ns: boundary_ns,
-            recording,
-        });
     }
 
     /// Waits for the next thing to do.
@@ -828,8 +860,10 @@ impl<O: Outlet> Worker<O> {
             self.slots[self.next_slot].due_ns()
         } else if self.phase < self.orders.phases.len() {
             self.drawn_until_ns
-        } else {
+        } else if now < self.orders.end_ns {
             self.orders.end_ns
+        } else {
+            u64::MAX
         };
         let mut other_ns = (self.next_publish_ns + self.orders.measured_from_ns).min(now + LONGEST_WAIT_NS);
         let is_blocked = self.busy.iter().any(|&lane| self.lanes[lane as usize].stalls.is_blocked());
@@ -874,6 +908,14 @@ impl<O: Outlet> Worker<O> {
     }
 }
 
+impl Lane {
+    fn block(&mut self, now: u64, absences: &Intervals) {
+        let placed = self.placed.front().map(|placed| placed.due_ns);
+        let oldest_due_ns = placed.or_else(|| self.backlog.front().map(|slot| slot.due_ns()));
+        self.stalls.block(now, oldest_due_ns, absences);
+    }
+}
+
 impl OpenOutage {
     fn ended(self, at_ns: Option<u64>, measured_from_ns: u64) -> Outage {
         Outage {
@@ -884,6 +926,9 @@ impl OpenOutage {
         }
     }
 }
+
+/// Frames placed on a lane before the rest of the loop has its turn: some milliseconds of work.
+const MOST_A_TURN: usize = 16_384;
 
 /// How far ahead the clock is read while there is nothing to do.
 const LOOK_AHEAD_NS: u64 = 5_000_000;
@@ -902,3 +947,6 @@ const BYTES_RULE_WAITS_NS: u64 = 1_000_000;
 
 /// Timed-out messages of a lane that are remembered by ordinal, to tell a late reply from a wrong one.
 const MOST_GIVEN_UP: usize = 65_536;
+
+#[cfg(test)]
+mod tests;

@@ -232,7 +232,7 @@ fn exit(report: &Report) -> Exit {
 }
 
 /// An error with its causes, each of which says its own part.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .collect::<Vec<_>>()
