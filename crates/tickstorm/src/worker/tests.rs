@@ -1,12 +1,18 @@
 //! The drive loop against an outlet that takes, blocks, breaks and answers as a die falls, and keeps a record of its own.
 
-use std::{collections::HashSet, thread};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
 
 use proptest::prelude::*;
 use tickstorm_load::{
-    Arrivals, Factor, Ledger, Outstanding, Path, Rate, RecordingSpec, Schedule, ScheduleSpec,
+    Arrivals, Dropped, Factor, Failure, Ledger, Outstanding, Path, Rate, Recording, RecordingSpec, Schedule,
+    ScheduleSpec, Slot,
 };
-use tickstorm_market::{Listing, MarketSpec, Message};
+use tickstorm_market::{Kind, Listing, MarketSpec, Message, ShardMarket};
 use tickstorm_random::{Seed, Stream};
 
 use super::*;
@@ -56,6 +62,7 @@ struct Case {
     batch: usize,
     flush: Flush,
     pacing: Pacing,
+    publish_every_ms: [u64; 2],
 }
 
 /// The outlet's own books. Counts are of the messages that were due in the measured phase.
@@ -113,7 +120,7 @@ struct Chaos {
     shards: u16,
     measured_from_ns: u64,
     shared: Arc<Shared>,
-    record: Arc<std::sync::Mutex<Record>>,
+    record: Arc<Mutex<Record>>,
     own: Record,
 }
 
@@ -383,7 +390,7 @@ fn run(case: &Case) -> Aftermath {
         flush: case.flush,
         taken_is_processed: case.replies == Replies::None,
         replies_have_ids: case.replies != Replies::InOrder,
-        publish_every_ns: [3_000_000, 5_000_000],
+        publish_every_ns: case.publish_every_ms.map(|ms| ms * 1_000_000),
         recording: Recording::new(RecordingSpec { kinds: Kind::ALL.len(), ..RecordingSpec::default() }),
     };
     let (deltas, gathered) = mpsc::channel();
@@ -470,6 +477,7 @@ fn case() -> impl Strategy<Value = Case> {
             batch,
             flush,
             pacing,
+            publish_every_ms: [3, 5],
         },
     )
 }
@@ -546,6 +554,7 @@ fn calm() -> Case {
         batch: 1,
         flush: Flush::Slot,
         pacing: Pacing::Sleep,
+        publish_every_ms: [3, 5],
     }
 }
 
@@ -570,12 +579,13 @@ fn awaiting_the_last_replies_costs_few_wake_ups() {
             rate: 100,
             timeout_ms: 150,
             pacing,
+            publish_every_ms: [1000, 1000],
             ..calm()
         };
         let found = run(&silent);
         assert_eq!(found.ledger.failed.count(&Failure::Timeout), found.ledger.due);
-        // One each 20 ms would do; a spinner looks some hundred times before each.
-        let most = if pacing == Pacing::Spin { 30_000 } else { 300 };
+        // One each 20 ms would do; a spinner looks for 60 us before each.
+        let most = if pacing == Pacing::Spin { 50_000 } else { 300 };
         assert!(found.record.waits < most, "{pacing:?}: {}", found.record.waits);
     }
 }
