@@ -22,7 +22,7 @@ use crate::{
     pacer::Pacer,
     push::{Protocol, PushOutlet},
     target::Callee,
-    worker::{Links, Orders, Shared, Worker},
+    worker::{Command, Links, Orders, Shared, Worker},
 };
 
 /// A run under way. Dropping it aborts it.
@@ -91,7 +91,9 @@ impl Run {
                 }
             };
             let name = format!("tickstorm-{index}");
-            threads.push(thread::Builder::new().name(name).spawn(start).map_err(StartError::Thread)?);
+            threads.push(
+                thread::Builder::new().name(name).spawn(start).map_err(|error| give_up(&shared, error))?,
+            );
         }
         spares.reverse();
         threads.reverse();
@@ -102,7 +104,10 @@ impl Run {
         let collector = thread::Builder::new()
             .name("tickstorm-collect".into())
             .spawn(move || collector.run(&gathered, &spares, threads))
-            .map_err(StartError::Thread)?;
+            .map_err(|error| {
+                control.abort(StopReason::InternalError);
+                StartError::Thread(error)
+            })?;
         Ok(Run { control, collector: Some(collector) })
     }
 
@@ -181,6 +186,14 @@ enum Reach {
 enum AnyOutlet {
     Push(Box<PushOutlet>),
     Call(Box<CallOutlet>),
+}
+
+/// Workers that are under way already must not storm on with nobody to end them.
+fn give_up(workers: &[Arc<Shared>], error: io::Error) -> StartError {
+    for shared in workers {
+        shared.order(Command::Abort);
+    }
+    StartError::Thread(error)
 }
 
 fn markets(plan: &Plan) -> Vec<Option<Box<ShardMarket>>> {

@@ -352,16 +352,15 @@ impl<O: Outlet> Worker<O> {
                     break;
                 }
             }
-            if is_at_limit {
-                if self.orders.at_limit == AtLimit::Drop {
-                    self.drop_backlog(index, Dropped::ConcurrencyLimit, u64::MAX);
-                } else {
-                    let now = self.now();
-                    self.lanes[index].block(now, &self.absences);
-                }
+            if is_at_limit && self.orders.at_limit == AtLimit::Drop {
+                self.drop_backlog(index, Dropped::ConcurrencyLimit, u64::MAX);
             }
             // At the limit nothing more is coming that a flush could wait for: the replies are.
             let blocked = self.flush(index, if is_at_limit { Urgency::Now } else { Urgency::ByTheRule });
+            if is_at_limit && !self.lanes[index].backlog.is_empty() {
+                let now = self.now();
+                self.lanes[index].block(now, &self.absences);
+            }
             let lane = &mut self.lanes[index];
             if lane.backlog.is_empty()
                 || left == 0
@@ -719,6 +718,7 @@ impl<O: Outlet> Worker<O> {
     /// Hands the recording over when a second or an interval of the timeline is over.
     fn publish(&mut self, now: u64) {
         let measured = self.measured(now);
+        let mut made = 0;
         while measured >= self.next_publish_ns {
             let boundary_ns = self.next_publish_ns;
             let next =
@@ -726,8 +726,12 @@ impl<O: Outlet> Worker<O> {
             self.next_publish_ns = next.expect("there are two rules");
             // What was due by the boundary belongs before it, whenever we come to it.
             self.take_due(boundary_ns + self.orders.measured_from_ns);
-            let mut spare =
-                self.links.spares.try_recv().unwrap_or_else(|_| Box::new(self.orders.recording.clone()));
+            // After a long absence the collector need not be sent a recording for each interval that was missed.
+            let spare = self.links.spares.try_recv().ok();
+            let spare =
+                spare.or_else(|| (made < MOST_SPARES_MADE).then(|| Box::new(self.orders.recording.clone())));
+            let Some(mut spare) = spare else { continue };
+            made += 1;
             if let Some(stopped_ns) = self.stopped_ns {
                 spare.end_measured_phase(self.measured(stopped_ns));
             }
@@ -758,14 +762,17 @@ impl<O: Outlet> Worker<O> {
         }
         for &index in &self.busy {
             let lane = &self.lanes[index as usize];
-            if !lane.placed.is_empty() && !lane.stalls.is_blocked() {
+            if lane.stalls.is_blocked() {
+                continue;
+            }
+            if !lane.backlog.is_empty() {
+                other_ns = now;
+            } else if !lane.placed.is_empty() {
                 other_ns = other_ns.min(match self.orders.flush {
                     Flush::Every(time) => lane.placed_since_ns + time.as_nanos() as u64,
                     Flush::Bytes(_) => lane.placed_since_ns + BYTES_RULE_WAITS_NS,
                     Flush::Slot | Flush::Each => now,
                 });
-            } else if !lane.backlog.is_empty() && !lane.stalls.is_blocked() {
-                other_ns = now;
             }
         }
         if self.outstanding > 0 || self.waiting > 0 {
@@ -815,6 +822,9 @@ impl OpenOutage {
 
 /// Frames placed on a lane before the rest of the loop has its turn: some milliseconds of work.
 const MOST_A_TURN: usize = 16_384;
+
+/// Recordings made at one go when none came back from the collector; each is some megabytes.
+const MOST_SPARES_MADE: u32 = 4;
 
 /// How far ahead the clock is read while there is nothing to do.
 const LOOK_AHEAD_NS: u64 = 5_000_000;

@@ -1,0 +1,11 @@
+//! The library from outside, as its users see it.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod call;
+mod examples;
+mod frozen;
+mod generator;
+mod push;
+mod stream;
+mod totals;
