@@ -8,6 +8,9 @@ With --counts FILE every message received becomes one line, `CONNECTION ORDINAL 
 message is answered. Each line is one write to the kernel, so that the file is true even after SIGKILL: it
 never has fewer lines than replies were sent. A restarted server goes on in the same file. In the mode
 --byte-sink a line stands for one read from the socket.
+
+With --record FILE every message becomes a line, `CONNECTION MESSAGE`, in the order of arrival; the file is
+complete once the connections are closed.
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import http
+import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -29,6 +34,11 @@ HUGE_BYTES = 64 * 1024 * 1024
 GARBAGE = "\u0000}{nonsense]["
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
+# So that a server that stops reading is felt soon, not after megabytes in the kernel.
+STALLING_BUFFER_BYTES = 16 * 1024
+
+# What a message is answered with: any number of messages.
+Answer = Callable[["str | bytes"], "list[str | bytes]"]
 
 
 class Counts:
@@ -44,15 +54,45 @@ class Counts:
             os.write(self._file, f"{connection} {ordinal} {size}\n".encode())
 
 
+class Record:
+    """The file in which every message received is kept; nothing is written without one."""
+
+    def __init__(self, path: str | None) -> None:
+        self._file = open(path, "a", encoding="utf-8") if path is not None else None
+
+    def received(self, connection: int, message: str | bytes) -> None:
+        if self._file is not None:
+            text = message if isinstance(message, str) else message.decode()
+            self._file.write(f"{connection} {text}\n")
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+
+@dataclass
+class Stall:
+    """A pause in reading, once a connection."""
+
+    after: int | None
+    for_s: float
+
+    async def at(self, ordinal: int) -> None:
+        if ordinal == self.after:
+            await asyncio.sleep(self.for_s)
+
+
 @dataclass
 class Peer:
-    """One server; `answer` gives the reply to a message, or None for none."""
+    """One server; `answer` gives the replies to a message."""
 
-    answer: Callable[[str | bytes], str | bytes | None]
+    answer: Answer
     delay_s: float
     close_after: int | None
     abort: bool
+    stall: Stall
     counts: Counts
+    record: Record
     connections: int = field(default=0)
 
     def next_connection(self) -> int:
@@ -72,20 +112,21 @@ class Peer:
             ordinal = 0
             async for message in connection:
                 self.counts.received(number, ordinal, len(message))
+                self.record.received(number, message)
                 ordinal += 1
-                reply = self.answer(message)
-                if reply is None:
-                    pass
-                elif writer is None:
-                    await connection.send(reply)
-                else:
-                    replies.put_nowait((asyncio.get_running_loop().time() + self.delay_s, reply))
+                for reply in self.answer(message):
+                    if writer is None:
+                        await connection.send(reply)
+                    else:
+                        replies.put_nowait((asyncio.get_running_loop().time() + self.delay_s, reply))
+                await self.stall.at(ordinal)
                 if self.close_after is not None and ordinal >= self.close_after:
                     await self.hang_up(connection)
                     return
         except ConnectionClosed:
             pass
         finally:
+            self.record.flush()
             if writer is not None:
                 writer.cancel()
 
@@ -132,12 +173,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--delay", type=non_negative, default=0.0, metavar="SECONDS", help="reply this late")
     parser.add_argument("--close-after", type=int, metavar="N", help="close after N messages on a connection")
     parser.add_argument("--abort", action="store_true", help="close without a close frame, by a reset")
+    parser.add_argument("--stall-after", type=int, metavar="N", help="stop reading after N messages")
+    parser.add_argument(
+        "--stall-for", type=non_negative, default=1.0, metavar="SECONDS", help="length of the stop (default 1)"
+    )
+    parser.add_argument("--record", metavar="FILE", help="append every message received")
     parser.add_argument(
         "--exit-with-stdin", action="store_true", help="stop when standard input ends: the parent died"
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--garbage", action="store_true", help="answer each message with nonsense")
     mode.add_argument("--never-reply", action="store_true", help="read every message, answer none")
+    mode.add_argument(
+        "--ack-field",
+        metavar="NAME",
+        help='answer each message, or each of an array, with {NAME: its own NAME}',
+    )
     mode.add_argument("--huge", action="store_true", help="answer each message with one frame of 64 MiB")
     mode.add_argument("--refuse", action="store_true", help="answer the handshake with 503")
     mode.add_argument("--byte-sink", action="store_true", help="plain TCP: read all, answer nothing")
@@ -151,15 +202,31 @@ def non_negative(text: str) -> float:
     return value
 
 
-def answer_of(options: argparse.Namespace) -> Callable[[str | bytes], str | bytes | None]:
+def answer_of(options: argparse.Namespace) -> Answer:
     if options.garbage:
-        return lambda _message: GARBAGE
+        return lambda _message: [GARBAGE]
     if options.never_reply:
-        return lambda _message: None
+        return lambda _message: []
+    if options.ack_field is not None:
+        return lambda message: acks(message, options.ack_field)
     if options.huge:
         huge = "x" * HUGE_BYTES
-        return lambda _message: huge
-    return lambda message: message
+        return lambda _message: [huge]
+    return lambda message: [message]
+
+
+def acks(message: str | bytes, name: str) -> list[str | bytes]:
+    value = json.loads(message)
+    return [json.dumps({name: one[name]}) for one in (value if isinstance(value, list) else [value])]
+
+
+def listening_socket(options: argparse.Namespace) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if options.stall_after is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STALLING_BUFFER_BYTES)
+    listener.bind(("127.0.0.1", options.port))
+    return listener
 
 
 async def until_told(exit_with_stdin: bool) -> None:
@@ -187,19 +254,20 @@ async def main(options: argparse.Namespace) -> None:
         delay_s=options.delay,
         close_after=options.close_after,
         abort=options.abort,
+        stall=Stall(options.stall_after, options.stall_for),
         counts=Counts(options.counts),
+        record=Record(options.record),
     )
     told: Awaitable[None] = until_told(options.exit_with_stdin)
     if options.byte_sink:
-        sink = await asyncio.start_server(peer.sink_bytes, "127.0.0.1", options.port)
+        sink = await asyncio.start_server(peer.sink_bytes, sock=listening_socket(options))
         announce(sink.sockets[0].getsockname()[1])
         await told
         sink.close()
         return
     async with serve(
         peer.serve_connection,
-        "127.0.0.1",
-        options.port,
+        sock=listening_socket(options),
         process_request=refuse if options.refuse else None,
         max_size=MAX_MESSAGE_BYTES,
     ) as server:

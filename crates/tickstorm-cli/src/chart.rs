@@ -150,7 +150,7 @@ mod tests {
     use std::time::Duration;
 
     use tickstorm_load::LoadProfile;
-    use tickstorm_random::Seed;
+    use tickstorm_load::Seed;
 
     use super::*;
 

@@ -414,7 +414,7 @@ mod tests {
                     p99_ns: (second != 9).then_some(800_000 + second * 7_919_000 % 1_300_000),
                 })
                 .collect(),
-            timeline: Vec::new(),
+            timeline: Vec::new().into(),
         }
     }
 

@@ -60,3 +60,6 @@ pub use rate::*;
 pub use recording::*;
 pub use schedule::*;
 pub use series::*;
+
+/// What a path and a schedule draw their randomness from.
+pub use tickstorm_random::Seed;

@@ -2,13 +2,16 @@
 
 use tickstorm_random::Stream;
 
+use crate::ablation::Ablation;
 use crate::account::{Ledger, OwnOrder, OwnOrders, Pair};
 use crate::book::{Book, REACH, WIDEST_SPREAD, ahead, behind};
 use crate::event::{Body, BookChange, Execution, ExecutionKind, Message, Quote, Side, Snapshot, Trade};
 use crate::instrument::{Instrument, SymbolId};
 use crate::outbox::Outbox;
+use crate::path::Trading;
 use crate::reference::Reference;
 use crate::regime::Regime;
+use crate::spec::MarketSpec;
 use crate::tables::{DISTANCES, Tables};
 use crate::ticker::DayStatistics;
 
@@ -18,6 +21,9 @@ pub(crate) struct Symbol {
     pair: Pair,
     book: Book,
     reference: Reference,
+    /// Ticks that the reference moves when a path asks for a change of one, and where the path was last seen.
+    path_ticks: f64,
+    path_seen: f64,
     parents: [Parent; 3],
     /// Events left in which trades are more likely, because there was one.
     cluster_left: u8,
@@ -34,6 +40,8 @@ pub(crate) struct Symbol {
     order_id: u64,
     execution_id: u64,
     stream: Stream,
+    #[cfg(test)]
+    ablation: Option<Ablation>,
 }
 
 /// What a symbol acts with: everything of its shard that it shares with the others.
@@ -44,6 +52,9 @@ pub(crate) struct Desk<'a> {
     pub(crate) regime: &'a Regime,
     /// Rises with every change of `regime`.
     pub(crate) regime_number: u32,
+    /// Where the path of prices is now.
+    pub(crate) path: f64,
+    pub(crate) trading: Trading,
 }
 
 /// An order too large for one trade, worked off in many: what gives trade signs their long memory.
@@ -69,7 +80,9 @@ enum OperationKind {
 }
 
 impl Symbol {
-    pub(crate) fn new(instrument: &Instrument, mut stream: Stream, regime: Regime, ledger: &Ledger) -> Self {
+    pub(crate) fn new(spec: &MarketSpec, instrument: &Instrument, path_ticks: f64, ledger: &Ledger) -> Self {
+        let mut stream = spec.seed.stream("symbol", u64::from(instrument.id.0));
+        let regime = spec.regime;
         let tables = Tables::shared();
         let mut book = Book::new(instrument.start_price, instrument.start_price + 1);
         for side in [Side::Buy, Side::Sell] {
@@ -87,6 +100,8 @@ impl Symbol {
             pair: ledger.pair(instrument),
             book,
             reference,
+            path_ticks,
+            path_seen: 0.0,
             parents,
             cluster_left: 0,
             last_operation: None,
@@ -101,6 +116,8 @@ impl Symbol {
             order_id: 0,
             execution_id: 0,
             stream,
+            #[cfg(test)]
+            ablation: spec.ablation,
         }
     }
 
@@ -109,6 +126,13 @@ impl Symbol {
         desk.outbox.open(self.id, self.sequence, event_ns);
         self.follow_regime(desk);
         self.reference.on_event(self.regime.volatility, desk.tables, &mut self.stream);
+        if desk.path != self.path_seen {
+            self.reference.shift((desk.path - self.path_seen) * self.path_ticks);
+            self.path_seen = desk.path;
+        }
+        if self.lacks(Ablation::Volatility) {
+            self.reference.steady();
+        }
         let best = (self.book.best(Side::Buy), self.book.best(Side::Sell));
         let trades = self.trade_id;
 
@@ -185,10 +209,10 @@ impl Symbol {
             self.cluster_left -= 1;
             trade *= self.regime.cluster;
         }
-        if dice.chance(trade) {
+        if dice.chance(trade) && desk.trading == Trading::Open {
             return self.trade(lead, desk);
         }
-        let stale = REQUOTE_SLOPE * (lead.abs() - REQUOTE_FROM);
+        let stale = self.regime.requote * (lead.abs() - REQUOTE_FROM);
         if dice.chance(stale.min(0.75)) && self.requote(lead, desk) {
             return;
         }
@@ -208,6 +232,9 @@ impl Symbol {
     /// By how many ticks the reference price is above the middle of the book.
     #[inline]
     fn lead(&self) -> f64 {
+        if self.lacks(Ablation::Pull) {
+            return 0.0;
+        }
         let twice_middle = self.book.best(Side::Buy) + self.book.best(Side::Sell);
         self.reference.price() - 0.5 * f64::from(twice_middle)
     }
@@ -221,21 +248,26 @@ impl Symbol {
         let taker = if informed {
             if lead > 0.0 { Side::Buy } else { Side::Sell }
         } else {
+            let lacks_parents = self.lacks(Ablation::Parents);
             let parent = &mut self.parents[dice.below(3) as usize];
             let side = parent.side;
             parent.trades_left -= 1;
-            if parent.trades_left == 0 {
+            if parent.trades_left == 0 || lacks_parents {
                 *parent = Parent::new(lead, &mut self.stream);
             }
             side
         };
         let best = self.book.quantity(self.book.best(taker.opposite()));
         let mut lots = u32::from(desk.tables.trade_lots.draw(&mut self.stream));
+        if self.lacks(Ablation::Sizes) {
+            lots = 2;
+        }
         if lots >= best && !dice.chance(self.regime.walk) {
             lots = best;
         }
         let traded = self.sweep(taker, lots, desk);
-        let surprise = if informed { 0.0 } else { sign(taker) - expected };
+        let unforeseen = !informed && !self.lacks(Ablation::Surprise);
+        let surprise = if unforeseen { sign(taker) - expected } else { 0.0 };
         self.reference.on_trade(surprise, traded, self.regime.volatility, desk.tables);
         self.cluster_left = CLUSTER_EVENTS;
     }
@@ -320,7 +352,10 @@ impl Symbol {
     fn add_or_cancel(&mut self, lead: f64, desk: &mut Desk<'_>) {
         let mut dice = Dice(self.stream.word());
         let side = if dice.bits(1) == 0 { Side::Buy } else { Side::Sell };
-        let distance = u32::from(desk.tables.distance.at(dice.bits(12) << 52));
+        // The topmost bits, which nothing below comes to use.
+        let scattered = self.regime.scatter > 0.0 && ((dice.0 >> 57) as f64) < self.regime.scatter * 128.0;
+        let distances = if scattered { &desk.tables.scattered_distance } else { &desk.tables.distance };
+        let distance = u32::from(distances.at(dice.bits(12) << 52));
         let lots = u32::from(desk.tables.limit_lots.at(dice.bits(12) << 52));
         let price = behind(side, self.book.best(side), distance);
         let level = f64::from(self.book.quantity(price));
@@ -331,6 +366,9 @@ impl Symbol {
         let through = (-sign(side) * lead).max(0.0);
         if distance <= 2 {
             cancel = (cancel + EVASION * through).clamp(0.02, 0.98);
+        }
+        if self.lacks(Ablation::QueueReaction) {
+            cancel = 0.5;
         }
         if dice.chance(cancel) {
             let pulled = distance <= 1 && dice.chance(self.regime.pull * (through - PULLED_FROM));
@@ -486,6 +524,18 @@ impl Symbol {
         }));
     }
 
+    /// Whether a test has taken this mechanism out.
+    #[cfg(test)]
+    fn lacks(&self, mechanism: Ablation) -> bool {
+        self.ablation == Some(mechanism)
+    }
+
+    #[cfg(not(test))]
+    #[inline]
+    fn lacks(&self, _: Ablation) -> bool {
+        false
+    }
+
     fn quote(&self) -> Quote {
         let (bid, ask) = (self.book.best(Side::Buy), self.book.best(Side::Sell));
         Quote {
@@ -585,10 +635,9 @@ const OWN_WITHIN: u32 = 3;
 /// Share of the changes of a best price, without a trade, that are announced by a quote.
 const QUOTED: f64 = 0.75;
 
-/// Beyond this lead, in ticks, orders are requoted with a probability that rises by the slope a tick. Without it
-/// the book lags its reference, and prices trend.
+/// Beyond this lead, in ticks, orders are requoted, more likely with each further tick. Without it the book lags
+/// its reference, and prices trend.
 const REQUOTE_FROM: f64 = 0.75;
-const REQUOTE_SLOPE: f64 = 0.10;
 
 /// The same for trades that follow the reference instead of a parent.
 const INFORMED_FROM: f64 = 0.6;
@@ -615,7 +664,6 @@ mod tests {
 
     use super::*;
     use crate::instrument::Listing;
-    use crate::spec::MarketSpec;
 
     #[test]
     fn a_symbol_follows_a_change_of_regime_over_50_to_200_events() {
@@ -630,13 +678,15 @@ mod tests {
         let instrument = &spec.listing.instruments[0];
         let mut ledger = Ledger::new(&spec, 0, &[instrument]);
         let mut outbox = Outbox::new();
-        let mut symbol = Symbol::new(instrument, spec.seed.stream("symbol", 0), Regime::NORMAL, &ledger);
+        let mut symbol = Symbol::new(&spec, instrument, 0.0, &ledger);
         let mut desk = Desk {
             tables: Tables::shared(),
             outbox: &mut outbox,
             ledger: &mut ledger,
             regime: &Regime::VOLATILE,
             regime_number: 1,
+            path: 0.0,
+            trading: Trading::Open,
         };
         let mut events = 0;
         while symbol.regime != Regime::VOLATILE {

@@ -38,8 +38,10 @@
 //! first message that breaks a rule: a crossed book, a trade off the touch, a balance that does not add up.
 //!
 //! A [`Regime`] is the market's mood. [`MarketSpec::regime_path`] changes it at set times of the run, each symbol
-//! following over its next 50 to 200 events.
+//! following over its next 50 to 200 events, and may take prices along: a [`FlashCrash`] is such a path. Whether a
+//! stream looks like a market's, [`realism`] measures.
 
+mod ablation;
 mod account;
 mod book;
 pub mod event;
@@ -48,8 +50,11 @@ pub mod instrument;
 pub mod invariants;
 mod market;
 mod outbox;
+mod path;
+pub mod realism;
 mod reference;
 mod regime;
+mod scenario;
 mod selection;
 mod spec;
 mod tables;
@@ -60,5 +65,7 @@ pub use event::*;
 pub use instrument::*;
 pub use invariants::{Checker, Rule, Violation};
 pub use market::ShardMarket;
-pub use regime::Regime;
-pub use spec::{MAX_ACCOUNTS, MAX_SHARDS, MarketSpec, RegimeChange, SpecError};
+pub use path::{RegimeChange, Trading};
+pub use regime::{Regime, TickProfile};
+pub use scenario::{FlashCrash, ScenarioError};
+pub use spec::{MAX_ACCOUNTS, MAX_SHARDS, MarketSpec, SpecError};

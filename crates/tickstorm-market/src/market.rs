@@ -5,9 +5,10 @@ use crate::event::{Balance, Message, Snapshot};
 use crate::flow::{Desk, Symbol};
 use crate::instrument::{Instrument, SymbolId};
 use crate::outbox::Outbox;
+use crate::path::{Path, Trading};
 use crate::regime::Regime;
 use crate::selection::Selection;
-use crate::spec::{MarketSpec, RegimeChange, SpecError};
+use crate::spec::{MarketSpec, SpecError};
 use crate::tables::Tables;
 
 /// The symbols `i` with `i % shards == shard`, their books, and the accounts that trade them. Shards share
@@ -22,9 +23,8 @@ pub struct ShardMarket {
     tables: &'static Tables,
     regime: Regime,
     regime_number: u32,
-    regime_path: Vec<RegimeChange>,
-    /// How many changes of the path have come.
-    regime_changes: usize,
+    trading: Trading,
+    path: Path,
 }
 
 impl ShardMarket {
@@ -42,11 +42,12 @@ impl ShardMarket {
             .step_by(usize::from(spec.shards))
             .collect();
         let ledger = Ledger::new(spec, shard, &instruments);
+        let total_weight = spec.total_weight();
         let symbols = instruments
             .iter()
             .map(|instrument| {
-                let stream = spec.seed.stream("symbol", u64::from(instrument.id.0));
-                Symbol::new(instrument, stream, spec.regime, &ledger)
+                let path_ticks = spec.path_ticks_of(instrument, total_weight);
+                Symbol::new(spec, instrument, path_ticks, &ledger)
             })
             .collect();
         let weights: Vec<u64> =
@@ -61,8 +62,8 @@ impl ShardMarket {
             tables: Tables::shared(),
             regime: spec.regime,
             regime_number: 0,
-            regime_path: spec.regime_path.clone(),
-            regime_changes: 0,
+            trading: Trading::Open,
+            path: Path::new(spec.regime_path.clone()),
         })
     }
 
@@ -113,12 +114,11 @@ impl ShardMarket {
     }
 
     fn run_event(&mut self, event_ns: u64) {
-        while let Some(change) =
-            self.regime_path.get(self.regime_changes).filter(|next| next.at_ns <= event_ns)
-        {
-            let regime = change.regime;
-            self.regime_changes += 1;
-            self.turn(regime);
+        while let Some(change) = self.path.pass(event_ns) {
+            self.trading = change.trading;
+            if change.regime != self.regime {
+                self.turn(change.regime);
+            }
         }
         let (place, spare_bits) = self.selection.next();
         let symbol = &mut self.symbols[place];
@@ -128,6 +128,8 @@ impl ShardMarket {
             ledger: &mut self.ledger,
             regime: &self.regime,
             regime_number: self.regime_number,
+            path: self.path.price(event_ns),
+            trading: self.trading,
         };
         let transferred =
             spare_bits == 0 && desk.ledger.traders() > 0 && symbol.transfer(event_ns, &mut desk);
@@ -155,6 +157,7 @@ mod tests {
     use crate::event::{Body, Kind};
     use crate::instrument::Listing;
     use crate::invariants::{Checker, Violation};
+    use crate::path::RegimeChange;
 
     fn spec(seed: u64, symbols: u32) -> MarketSpec {
         MarketSpec::new(Seed::new(seed), Listing::synthetic(symbols, Seed::new(seed)))
@@ -221,6 +224,8 @@ mod tests {
         flicker: 0.3,
         walk: 1.0,
         pull: 1.0,
+        requote: 0.1,
+        scatter: 0.0,
     };
 
     #[test]
@@ -235,7 +240,7 @@ mod tests {
     fn regime_paths_break_no_invariant() {
         let mut spec = spec(4, 20);
         spec.shards = 2;
-        let change = |at_ns, regime| RegimeChange { at_ns, regime };
+        let change = RegimeChange::new;
         spec.regime_path =
             vec![change(0, Regime::VOLATILE), change(5_000, Regime::NORMAL), change(5_100, WILD)];
         assert_eq!(check(&spec, 1, 20_000, 1), Ok(()));

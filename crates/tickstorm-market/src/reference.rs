@@ -74,9 +74,14 @@ impl Reference {
         self.shift(SIGMA * strength * self.volatility * surprise * f64::from(weight));
     }
 
+    /// Volatility stays as it is on average, whatever was drawn.
+    pub(crate) fn steady(&mut self) {
+        self.volatility = 1.0;
+    }
+
     /// Prices are reflected at a quarter and at four times the start, so that no run, however long, leaves the
     /// range that the arithmetic of prices was made for.
-    fn shift(&mut self, ticks: f64) {
+    pub(crate) fn shift(&mut self, ticks: f64) {
         let price = self.price + ticks;
         let reflected = if price < self.lowest {
             2.0 * self.lowest - price

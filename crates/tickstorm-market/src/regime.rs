@@ -24,6 +24,22 @@ pub struct Regime {
     pub walk: f64,
     /// Eagerness to pull a whole level that the reference price has passed.
     pub pull: f64,
+    /// Eagerness to quote anew for each tick that the reference price is ahead.
+    pub requote: f64,
+    /// Share of additions and cancellations that are spread widely over the book, as where ticks are small, rather
+    /// than gathered at the touch.
+    pub scatter: f64,
+}
+
+/// How wide a tick is for the books of a market. Most crypto pairs that matter are quoted in ticks too small to
+/// bind, and most shares in ticks so large that the spread is one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TickProfile {
+    /// The spread is one tick nearly always, with long queues there.
+    #[default]
+    Large,
+    /// The spread is several ticks, and levels are thin.
+    Small,
 }
 
 impl Regime {
@@ -37,6 +53,8 @@ impl Regime {
         flicker: 0.08,
         walk: 0.35,
         pull: 0.5,
+        requote: 0.1,
+        scatter: 0.0,
     };
 
     /// News: twice the trades, half the depth. `volatility` looks mild because thinner depth and more trades
@@ -50,19 +68,69 @@ impl Regime {
         flicker: 0.12,
         walk: 0.45,
         pull: 0.9,
+        requote: 0.1,
+        scatter: 0.0,
     };
+
+    /// A flash crash while prices fall: hardly any depth, a stream of forced trades that sweep level after level,
+    /// and quotes that come and go.
+    pub const CRASH: Regime = Regime {
+        trade: 0.10,
+        cluster: 2.5,
+        depth: 0.06,
+        volatility: 4.0,
+        improve: 0.10,
+        flicker: 0.20,
+        walk: 0.70,
+        pull: 0.8,
+        requote: 0.1,
+        scatter: 0.0,
+    };
+
+    /// After a crash: a quarter of the depth is back, and spreads close.
+    pub const RECOVERY: Regime = Regime {
+        trade: 0.06,
+        cluster: 2.5,
+        depth: 0.25,
+        volatility: 1.5,
+        improve: 0.15,
+        flicker: 0.12,
+        walk: 0.45,
+        pull: 0.9,
+        requote: 0.1,
+        scatter: 0.0,
+    };
+
+    /// The same mood where ticks are of this size; tuned for ordinary days. The named regimes are for large ones, and must not be turned
+    /// to small ones twice.
+    pub fn with_ticks(self, ticks: TickProfile) -> Regime {
+        match ticks {
+            TickProfile::Large => self,
+            TickProfile::Small => Regime {
+                depth: 0.12 * self.depth,
+                volatility: 2.0 * self.volatility,
+                improve: 0.13 * self.improve,
+                // Left at the slope of large ticks, a book that moves twice as far lags its reference and trends.
+                requote: 2.5 * self.requote,
+                scatter: 1.0,
+                ..self
+            },
+        }
+    }
 
     /// Whether every number is one that the market can work with.
     pub fn check(&self) -> Result<(), SpecError> {
         let limits = [
             ("trade", self.trade, 0.0, 1.0),
             ("cluster", self.cluster, 0.0, 100.0),
-            ("depth", self.depth, 0.01, 100.0),
+            ("depth", self.depth, 0.001, 100.0),
             ("volatility", self.volatility, 0.0, 100.0),
             ("improve", self.improve, 0.0, 1.0),
             ("flicker", self.flicker, 0.0, 1.0),
             ("walk", self.walk, 0.0, 1.0),
             ("pull", self.pull, 0.0, 10.0),
+            ("requote", self.requote, 0.0, 10.0),
+            ("scatter", self.scatter, 0.0, 1.0),
         ];
         for (number, value, low, high) in limits {
             if !(low..=high).contains(&value) {
@@ -89,6 +157,8 @@ impl Regime {
             flicker: blend(self.flicker, target.flicker),
             walk: blend(self.walk, target.walk),
             pull: blend(self.pull, target.pull),
+            requote: blend(self.requote, target.requote),
+            scatter: blend(self.scatter, target.scatter),
         };
     }
 }
@@ -113,12 +183,15 @@ mod tests {
 
     #[test]
     fn numbers_the_market_cannot_work_with_are_refused_by_name() {
-        assert_eq!(Regime::NORMAL.check(), Ok(()));
-        assert_eq!(Regime::VOLATILE.check(), Ok(()));
+        for regime in [Regime::NORMAL, Regime::VOLATILE, Regime::CRASH, Regime::RECOVERY] {
+            for ticks in [TickProfile::Large, TickProfile::Small] {
+                assert_eq!(regime.with_ticks(ticks).check(), Ok(()), "{regime:?} {ticks:?}");
+            }
+        }
         let broken = Regime { depth: 0.0, ..Regime::NORMAL };
         assert_eq!(
             broken.check().map_err(|error| error.to_string()),
-            Err("regime depth must be from 0.01 to 100, got 0".to_owned())
+            Err("regime depth must be from 0.001 to 100, got 0".to_owned())
         );
         assert!(Regime { walk: f64::NAN, ..Regime::NORMAL }.check().is_err());
     }

@@ -3,7 +3,8 @@
 use thiserror::Error;
 use tickstorm_random::Seed;
 
-use crate::instrument::{Listing, SymbolId, UNITS_PER_WHOLE};
+use crate::instrument::{Instrument, Listing, SymbolId, UNITS_PER_WHOLE};
+use crate::path::RegimeChange;
 use crate::regime::Regime;
 
 /// Everything that decides what the market says. The same spec gives the same messages; nothing else has a say.
@@ -21,17 +22,11 @@ pub struct MarketSpec {
     pub zipf: f64,
     /// How the market behaves from the start.
     pub regime: Regime,
-    /// How it behaves later, in order of time. Each change spreads over the next 50 to 200 events of a symbol.
+    /// How it behaves later and where its prices go, in order of time; a [`FlashCrash`](crate::FlashCrash), say.
     pub regime_path: Vec<RegimeChange>,
-}
-
-/// A point of [`MarketSpec::regime_path`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RegimeChange {
-    /// From when it holds: ns since the start of the run.
-    pub at_ns: u64,
-    /// What the market turns into.
-    pub regime: Regime,
+    /// What it lacks.
+    #[cfg(test)]
+    pub(crate) ablation: Option<crate::ablation::Ablation>,
 }
 
 /// Most accounts that a market takes: each shard keeps every account's balance of every asset it trades.
@@ -126,6 +121,9 @@ pub enum SpecError {
         /// The later entry's time, which lies before it.
         at_ns: u64,
     },
+    /// See [`RegimeChange::price`].
+    #[error("price of a regime change must be from {LOWEST_PATH} to {HIGHEST_PATH}, got {0}")]
+    PathPrice(f64),
 }
 
 impl MarketSpec {
@@ -139,6 +137,8 @@ impl MarketSpec {
             zipf: 1.0,
             regime: Regime::NORMAL,
             regime_path: Vec::new(),
+            #[cfg(test)]
+            ablation: None,
         }
     }
 
@@ -160,6 +160,9 @@ impl MarketSpec {
         self.regime.check()?;
         for change in &self.regime_path {
             change.regime.check()?;
+            if !(LOWEST_PATH..=HIGHEST_PATH).contains(&change.price) {
+                return Err(SpecError::PathPrice(change.price));
+            }
         }
         for pair in self.regime_path.windows(2) {
             if pair[1].at_ns < pair[0].at_ns {
@@ -220,6 +223,34 @@ impl MarketSpec {
         (libm::round(share) as u64).max(1)
     }
 
+    /// How many ticks the [path](Self::regime_path) moves the price of a symbol of this listing for a change of one:
+    /// its start price times a sensitivity of its own between a half and two. Less for a symbol that has too few
+    /// messages in one of the path's stretches to carry its price so far.
+    pub fn path_ticks(&self, symbol: SymbolId) -> f64 {
+        self.path_ticks_of(self.listing.instrument(symbol), self.total_weight())
+    }
+
+    pub(crate) fn path_ticks_of(&self, instrument: &Instrument, total_weight: u64) -> f64 {
+        let mut stream = self.seed.stream("sensitivity", u64::from(instrument.id.0));
+        let mut ticks = f64::from(instrument.start_price) * 0.5 * libm::pow(4.0, stream.unit());
+        let share = self.symbol_weight(instrument.id) as f64 / total_weight as f64;
+        for stretch in self.regime_path.windows(2) {
+            let (Some(from), Some(until)) = (stretch[0].messages_before, stretch[1].messages_before) else {
+                continue;
+            };
+            let carried = TICKS_A_MESSAGE * share * until.saturating_sub(from) as f64;
+            let change = (stretch[1].price - stretch[0].price).abs();
+            if ticks * change > carried {
+                ticks = carried / change;
+            }
+        }
+        ticks
+    }
+
+    pub(crate) fn total_weight(&self) -> u64 {
+        self.shard_weights().iter().sum()
+    }
+
     /// How many shards hold a symbol; they are the first ones.
     pub(crate) fn shards_in_use(&self) -> u16 {
         u16::try_from(self.listing.instruments.len()).unwrap_or(u16::MAX).min(self.shards)
@@ -234,6 +265,15 @@ const MAX_START_PRICE: u32 = 100_000_000;
 
 /// A price stays between its start divided and multiplied by this.
 pub(crate) const PRICE_RANGE: u32 = 4;
+
+/// How far a path may go: the most sensitive symbol goes twice as far, and stays above a quarter of its start and
+/// below its fourfold.
+const LOWEST_PATH: f64 = -0.35;
+const HIGHEST_PATH: f64 = 1.0;
+
+/// The order flow carries a price by so many ticks with each of the symbol's messages, and no faster without
+/// leaving the book behind its reference.
+const TICKS_A_MESSAGE: f64 = 0.2;
 
 /// Sixteen own orders a symbol, none above 10,000 lots.
 const LARGEST_OPEN_LOTS: u64 = 160_000;
@@ -271,6 +311,27 @@ mod tests {
     }
 
     #[test]
+    fn a_path_moves_no_symbol_further_than_its_messages_carry_it() {
+        let mut spec = spec(100);
+        let start = |symbol| f64::from(spec.listing.instrument(symbol).start_price);
+        for symbol in (0..100).map(SymbolId) {
+            let sensitivity = spec.path_ticks(symbol) / start(symbol);
+            assert!((0.5..2.0).contains(&sensitivity), "{sensitivity}");
+        }
+        let unbound = spec.path_ticks(SymbolId(0));
+        let point = |at_ns, price, messages| RegimeChange {
+            price,
+            messages_before: messages,
+            ..RegimeChange::new(at_ns, Regime::CRASH)
+        };
+        spec.regime_path = vec![point(1, 0.0, Some(0)), point(2, -0.1, Some(5_187)), point(3, 0.0, None)];
+        // The busiest of a hundred has a thousand of these messages, worth two hundred ticks.
+        assert!((0.1 * spec.path_ticks(SymbolId(0)) - 200.0).abs() < 0.1, "{}", spec.path_ticks(SymbolId(0)));
+        spec.regime_path[1].messages_before = Some(u64::MAX);
+        assert_eq!(spec.path_ticks(SymbolId(0)), unbound);
+    }
+
+    #[test]
     fn a_spec_that_describes_no_market_is_refused_with_the_reason() {
         let good = spec(3);
         assert_eq!(good.check(), Ok(()));
@@ -281,10 +342,15 @@ mod tests {
             Err(SpecError::Accounts(100_001))
         );
         assert_eq!(MarketSpec { zipf: 2.5, ..good.clone() }.check(), Err(SpecError::Zipf(2.5)));
-        let change = |at_ns| RegimeChange { at_ns, regime: Regime::VOLATILE };
+        let change = |at_ns| RegimeChange::new(at_ns, Regime::VOLATILE);
         assert_eq!(
             MarketSpec { regime_path: vec![change(5), change(4)], ..good.clone() }.check(),
             Err(SpecError::RegimeOrder { previous_ns: 5, at_ns: 4 })
+        );
+        let too_deep = RegimeChange { price: -0.36, ..change(4) };
+        assert_eq!(
+            MarketSpec { regime_path: vec![too_deep], ..good.clone() }.check(),
+            Err(SpecError::PathPrice(-0.36))
         );
         let with_first = |edit: fn(&mut crate::Instrument)| {
             let mut instruments = good.listing.instruments.to_vec();

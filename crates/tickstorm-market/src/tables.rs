@@ -12,6 +12,8 @@ pub(crate) struct Tables {
     pub(crate) limit_lots: QuantileTable<u16>,
     /// Ticks from the best price at which an order is added or cancelled. 4,096 entries.
     pub(crate) distance: QuantileTable<u8>,
+    /// The same for those that are scattered.
+    pub(crate) scattered_distance: QuantileTable<u8>,
     /// Standard normal. 1,024 entries.
     pub(crate) normal: QuantileTable<f64>,
     /// Lots that a level at this distance rests at, in a calm market of depth one.
@@ -32,7 +34,8 @@ impl Tables {
         Self {
             trade_lots: rounded_pareto(8_192, 1.4, 4_000.0, 1),
             limit_lots: rounded_pareto(4_096, 1.6, 2_000.0, 5),
-            distance: distances(),
+            distance: distances(2.0),
+            scattered_distance: distances(6.0),
             normal: QuantileTable::new(1_024, normal_quantile),
             resting_lots: std::array::from_fn(|distance| RESTING_LOTS * hump(distance as f64)),
             volatility: std::array::from_fn(|high| {
@@ -82,9 +85,9 @@ fn nearest_round_number(value: f64) -> f64 {
     nearest
 }
 
-/// Distance `d` in proportion to `(2 + d)^-1.6`.
-fn distances() -> QuantileTable<u8> {
-    let weight = |distance: usize| libm::pow(2.0 + distance as f64, -1.6);
+/// Distance `d` in proportion to `(near + d)^-1.6`.
+fn distances(near: f64) -> QuantileTable<u8> {
+    let weight = |distance: usize| libm::pow(near + distance as f64, -1.6);
     let total: f64 = (0..DISTANCES).map(weight).sum();
     let (mut distance, mut below) = (0, weight(0) / total);
     QuantileTable::new(4_096, |u| {

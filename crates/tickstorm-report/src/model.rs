@@ -527,7 +527,7 @@ pub struct Outage {
 }
 
 /// A part of the run. Counts are of the interval, and over all intervals they add up to the ledger's; percentiles are
-/// of the messages whose outcome became known in it.
+/// of the messages whose outcome became known in it. The last one ends with the last answer, after the measured phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Start: s since the start of the measured phase.

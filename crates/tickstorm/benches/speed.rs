@@ -4,11 +4,15 @@
 //! `TICKSTORM_SIMULATED=1h` sets how much market time the memory is watched over, 10 minutes by default; `24h` takes about
 //! half an hour.
 //!
-//! Nanoseconds are those of the best of many short rounds, which other programs disturb least. Throughput is per second of
-//! the sending thread's processor time, and its ratios are medians of rounds in each of which everything compared ran once.
+//! Nanoseconds before the socket are those of the best of many short rounds, which other programs disturb least. Those up
+//! to the socket are the sending thread's processor time, median of rounds in each of which everything compared ran once;
+//! so are the ratios. The receiver discards what comes without copying it: a slower one would do part of the sender's work
+//! in the kernel, or not, as it happens to wait.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what a bench is for")]
 
+#[path = "speed/drain.rs"]
+mod drain;
 #[path = "speed/memory.rs"]
 mod memory;
 #[path = "speed/messages.rs"]
@@ -18,7 +22,9 @@ mod push;
 #[path = "speed/trust.rs"]
 mod trust;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +65,12 @@ fn main() {
 
 fn row(what: impl Into<String>, measured: impl Into<String>, aim: impl Into<String>) -> Row {
     [what.into(), measured.into(), aim.into()]
+}
+
+/// Processor time that the calling thread has used.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn progress(step: &str) {

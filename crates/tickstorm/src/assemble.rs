@@ -61,6 +61,7 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
         withheld: found.withheld,
         was_stopped_by_hand: found.was_stopped_by_hand,
         internal_error: found.internal_error.as_deref(),
+        target_is_ours: found.builtin.is_some(),
         warnings: warnings(&found),
     });
 

@@ -180,7 +180,7 @@ impl Outlet for CallOutlet {
         self.early.is_some()
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, _patience: Duration) {
         for task in self.tasks.drain(..).flatten() {
             task.abort();
         }

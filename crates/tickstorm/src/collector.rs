@@ -269,7 +269,8 @@ impl Collector {
         if finished_ns / NS_PER_S > self.seconds_done || !self.second.is_empty() {
             self.close_second(finished_ns / NS_PER_S + 1);
         }
-        let last_end_ns = measured_ns.max(self.intervals_done * self.interval_ns());
+        // The last entry holds the drain too: what was answered in it.
+        let last_end_ns = measured_ns.max(finished_ns).max(self.intervals_done * self.interval_ns());
         if last_end_ns > self.intervals_done * self.interval_ns() || !self.interval.is_empty() {
             self.close_interval(last_end_ns);
         }

@@ -37,8 +37,8 @@ pub(crate) trait Outlet {
     /// Blocks until the timeout is over or something has happened; zero only looks. Whether something has.
     fn wait(&mut self, timeout: Duration) -> bool;
 
-    /// Ends all lanes, politely where that takes no time.
-    fn finish(&mut self);
+    /// Ends all lanes, and waits at most so long for the target to take what the kernel still holds and to agree.
+    fn finish(&mut self, patience: Duration);
 }
 
 /// Whether a lane takes messages.

@@ -324,11 +324,13 @@ impl Outlet for PushOutlet {
             || self.reconnector.has_news()
     }
 
-    fn finish(&mut self) {
-        let until = Instant::now() + PATIENCE;
+    fn finish(&mut self, patience: Duration) {
+        // A socket that is closed while replies still come in is reset, and with it go the messages that the target has
+        // not read yet: so its own close is waited for.
+        let until = Instant::now() + patience;
         for line in &mut self.lanes {
             if let Some(connection) = line.connection.take() {
-                connection.close(until.saturating_duration_since(Instant::now()).min(PATIENCE_EACH));
+                connection.close(until.saturating_duration_since(Instant::now()));
             }
         }
     }
@@ -436,7 +438,3 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const LONG_LIFE: Duration = Duration::from_secs(10);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long all connections together, and each, are waited for at the end.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PATIENCE_EACH: Duration = Duration::from_millis(100);

@@ -157,7 +157,13 @@ impl<O: Outlet> Worker<O> {
             self.stopped_ns.get_or_insert(now);
             self.abandon(now);
         }
-        self.outlet.finish();
+        let patience = match self.links.shared.command() {
+            Command::Abort => PATIENCE_ABORTED,
+            // Nothing has told whether the target read what the kernel took.
+            _ if self.orders.taken_is_processed => Duration::from_nanos(self.orders.timeout_ns),
+            _ => PATIENCE,
+        };
+        self.outlet.finish(patience);
         let measured_ns = self.measured(now);
         for lane in &mut self.lanes {
             if let Some(outage) = lane.outage.take() {
@@ -375,12 +381,13 @@ impl<O: Outlet> Worker<O> {
 
     /// Places up to `most` messages as one frame.
     fn place_frame(&mut self, index: usize, most: usize) {
-        let lane = &mut self.lanes[index];
-        if lane.stalls.is_blocked() && lane.placed.is_empty() {
+        if self.lanes[index].stalls.is_blocked() && self.lanes[index].placed.is_empty() {
             // It was at the limit, and is no longer. (An unwritable lane is unblocked by a flush that succeeds.)
-            let now = Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64;
-            lane.stalls.unblock(now);
+            let now = self.now();
+            self.notice_absence(now);
+            self.lanes[index].stalls.unblock(now);
         }
+        let lane = &mut self.lanes[index];
         if lane.placed.is_empty() && matches!(self.orders.flush, Flush::Every(_) | Flush::Bytes(_)) {
             lane.placed_since_ns =
                 Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64;
@@ -427,7 +434,9 @@ impl<O: Outlet> Worker<O> {
             return false;
         }
         let taken = self.outlet.flush(index);
-        let now = Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64;
+        let now = self.now();
+        self.notice_absence(now);
+        let lane = &mut self.lanes[index];
         if taken.messages > 0 || !taken.blocked {
             lane.stalls.unblock(now);
         }
@@ -570,6 +579,7 @@ impl<O: Outlet> Worker<O> {
     }
 
     fn is_back(&mut self, index: usize, now: u64) {
+        self.notice_absence(now);
         let lane = &mut self.lanes[index];
         lane.stalls.unblock(now);
         if lane.is_down {
@@ -662,6 +672,7 @@ impl<O: Outlet> Worker<O> {
             return;
         }
         let now = self.now();
+        self.notice_absence(now);
         let stalls = &mut self.lanes[index].stalls;
         // What is still blocked has been so until now.
         if stalls.is_blocked() {
@@ -786,17 +797,27 @@ impl<O: Outlet> Worker<O> {
             self.outlet.wait(early);
             return;
         }
-        let absence = self.pacer.wait(now, due_ns, other_ns, &mut self.outlet, clock);
-        if let Some((from_ns, to_ns)) =
-            absence.or_else(|| self.usage.absence(clock(), self.pacer.waited_ns()))
-        {
-            self.absences.add(from_ns, to_ns);
-            self.absence_summary.count += 1;
-            self.absence_summary.total_ns += to_ns - from_ns;
-            self.absence_summary.max_ns = self.absence_summary.max_ns.max(to_ns - from_ns);
-            for lane in &mut self.lanes {
-                lane.stalls.exclude(from_ns, to_ns);
-            }
+        match self.pacer.wait(now, due_ns, other_ns, &mut self.outlet, clock) {
+            Some((from_ns, to_ns)) => self.was_away(from_ns, to_ns),
+            None => self.notice_absence(clock()),
+        }
+    }
+
+    /// Learns whether the kernel kept us from running. To be called before a stall ends or is read: an absence noticed
+    /// only afterwards would have become the target's doing.
+    fn notice_absence(&mut self, now: u64) {
+        if let Some((from_ns, to_ns)) = self.usage.absence(now, self.pacer.waited_ns()) {
+            self.was_away(from_ns, to_ns);
+        }
+    }
+
+    fn was_away(&mut self, from_ns: u64, to_ns: u64) {
+        self.absences.add(from_ns, to_ns);
+        self.absence_summary.count += 1;
+        self.absence_summary.total_ns += to_ns - from_ns;
+        self.absence_summary.max_ns = self.absence_summary.max_ns.max(to_ns - from_ns);
+        for lane in &mut self.lanes {
+            lane.stalls.exclude(from_ns, to_ns);
         }
     }
 }
@@ -825,6 +846,10 @@ const MOST_A_TURN: usize = 16_384;
 
 /// Recordings made at one go when none came back from the collector; each is some megabytes.
 const MOST_SPARES_MADE: u32 = 4;
+
+/// How long the target is waited for at the end of a run, when all is answered, and of one that was aborted.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE_ABORTED: Duration = Duration::from_millis(100);
 
 /// How far ahead the clock is read while there is nothing to do.
 const LOOK_AHEAD_NS: u64 = 5_000_000;

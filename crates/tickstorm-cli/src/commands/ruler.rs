@@ -213,7 +213,7 @@ mod tests {
         let mut page = String::new();
         let text = "word ".repeat(60);
         wrapped(&mut page, text.trim());
-        assert!(page.lines().count() == 4 && page.lines().all(|line| line.len() <= COLUMNS), "{page}");
+        assert!(page.lines().count() == 3 && page.lines().all(|line| line.len() <= COLUMNS), "{page}");
         assert_eq!(page.split_whitespace().count(), 60);
     }
 

@@ -40,6 +40,7 @@ pub(super) fn draw(truth: &[TruthRow], highest: &HighestRate, machine: &Surround
             "{failed} messages of the runs against known queues failed, so their rows prove nothing."
         ));
     }
+    sentences.extend(lateness(truth, machine));
     sentences.extend(dangers(machine));
     Conclusion {
         typical_error_ms,
@@ -49,6 +50,21 @@ pub(super) fn draw(truth: &[TruthRow], highest: &HighestRate, machine: &Surround
         trustworthy_rate: highest.rate,
         sentences,
     }
+}
+
+/// What is to be said where the generator itself was late although little was asked of it.
+fn lateness(truth: &[TruthRow], machine: &Surroundings) -> Option<String> {
+    let worst_ms = truth.iter().map(|row| row.pacing_lag_p99_ms).fold(0.0, f64::max);
+    let switches = match machine.involuntary_context_switches {
+        Some(switches) => format!(", which happened {} times in all", format::count(switches)),
+        None => String::new(),
+    };
+    (worst_ms > LATE_MS).then(|| {
+        format!(
+            "The generator itself was late by {} at p99 at the low rates of these runs: others took its core{switches}.",
+            format::duration_ms(worst_ms)
+        )
+    })
 }
 
 /// A sentence for each thing that endangers figures here.
@@ -78,15 +94,6 @@ fn dangers(machine: &Surroundings) -> Vec<String> {
             machine.cores
         ));
     }
-    if let Some(switches) = machine.involuntary_context_switches
-        && switches as f64 > machine.running_s * MANY_SWITCHES
-    {
-        dangers.push(format!(
-            "The kernel took the processor from the generator {} times in {}.",
-            format::count(switches),
-            format::seconds(machine.running_s.round())
-        ));
-    }
     if machine.cores < 2 {
         dangers.push(
             "There is one core: generator and built-in target take turns on it, and each is late for the other."
@@ -105,8 +112,8 @@ const MUCH_STEAL: f64 = 0.01;
 /// Of the cores: half of them busy leave room for a generator and its target only by luck.
 const MUCH_LOAD: f64 = 0.5;
 
-/// A second. Threads that spin alone on a core see about one, from the kernel's own housekeeping.
-const MANY_SWITCHES: f64 = 20.0;
+/// Sleeping is late by a tenth of this on a calm machine.
+const LATE_MS: f64 = 1.0;
 
 #[cfg(test)]
 mod tests {
@@ -148,13 +155,22 @@ mod tests {
             (Surroundings { quota_cores: Some(1.5), ..calm() }, "quota of 1.5 cores"),
             (Surroundings { steal: Some(0.05), ..calm() }, "gave 5 %"),
             (Surroundings { load_average: Some(3.0), ..calm() }, "load average 3 on 2 cores"),
-            (Surroundings { involuntary_context_switches: Some(5_000), ..calm() }, "5,000 times in 40 s"),
             (Surroundings { cores: 1, ..calm() }, "one core"),
         ];
         for (machine, expected) in cases {
             let said = dangers(&machine);
             assert!(said.len() == 1 && said[0].contains(expected), "{expected}: {said:?}");
         }
+    }
+
+    #[test]
+    fn a_late_generator_is_told_with_its_evidence() {
+        let late = TruthRow { pacing_lag_p99_ms: 4.0, ..row(1.0, 1.0) };
+        let said = lateness(&[row(1.0, 1.0), late.clone()], &calm()).unwrap();
+        assert!(said.contains("late by 4.00 ms at p99") && said.contains("30 times"), "{said}");
+        let said = lateness(&[late], &Surroundings { involuntary_context_switches: None, ..calm() }).unwrap();
+        assert!(said.ends_with("others took its core."), "{said}");
+        assert_eq!(lateness(&[row(1.0, 1.0)], &calm()), None);
     }
 
     #[test]

@@ -310,7 +310,7 @@ impl Outlet for Chaos {
         is_news
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, _: Duration) {
         for lane in &mut self.lanes {
             for sent in &mut lane.messages {
                 let is_measured = sent.due_ns >= self.measured_from_ns;
