@@ -1,7 +1,7 @@
 //! One WebSocket connection that never blocks.
 
 use std::io::{self, Read as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -295,6 +295,8 @@ impl Connection {
             self.stream.set_write_timeout(Some(remaining(deadline)?))?;
             self.outgoing.flush(&mut self.stream)?;
         }
+        // A peer that knows nothing of close frames sees the end of the stream.
+        self.stream.shutdown(Shutdown::Write)?;
         loop {
             while let Ok(Some(incoming)) = self.reader.next() {
                 if let Incoming::Close(_) = incoming {
