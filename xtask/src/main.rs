@@ -164,6 +164,11 @@ fn all_tests(workspace: &Workspace, place: Place, steps: &mut Steps) -> Result<(
     })?;
 
     let mut tally = Tally::default();
+    // With --all-targets cargo builds the examples as tests only; a test runs them as programs.
+    steps.run("examples", || {
+        run(cargo().args(["build", "--workspace", "--examples"]))?;
+        Ok(Outcome::Done)
+    })?;
     let tested = steps
         .run("tests", || cargo_test(&["--all-targets"], python.as_deref(), &mut tally))
         .and_then(|()| steps.run("doc tests", || cargo_test(&["--doc"], python.as_deref(), &mut tally)));
