@@ -234,7 +234,10 @@ impl<O: Outlet> Worker<O> {
             return Obeyed::GoOn;
         }
         if self.stopped_ns.is_none() {
-            self.take_due(now);
+            // An end at once is an end at the last look: what fell due since could only be dropped.
+            if command == Command::Stop {
+                self.take_due(now);
+            }
             if !self.nothing_more_is_due() {
                 self.stopped_ns = Some(now);
                 let measured = self.measured(now);
