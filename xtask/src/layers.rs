@@ -33,6 +33,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tickstorm-cli", &["tickstorm-load", "tickstorm-report", "tickstorm"]),
+    (
+        "tickstorm-fuzz",
+        &["tickstorm-random", "tickstorm-market", "tickstorm-venue", "tickstorm-net", "tickstorm"],
+    ),
     ("xtask", &[]),
 ];
 

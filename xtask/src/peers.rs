@@ -22,11 +22,11 @@ pub(crate) enum Python {
 /// Finds or makes a Python with the packages that the peers import.
 pub(crate) fn python(workspace: &Workspace) -> Result<Python> {
     if let Some(path) = std::env::var_os(PYTHON_VARIABLE).map(PathBuf::from) {
-        return Ok(if imports_websockets(&path) {
+        return Ok(if imports_packages(&path) {
             Python::Ready(path)
         } else {
             Python::Missing(format!(
-                "{PYTHON_VARIABLE}={} cannot import the package `websockets`",
+                "{PYTHON_VARIABLE}={} cannot import the packages of {REQUIREMENTS}",
                 path.display()
             ))
         });
@@ -36,7 +36,7 @@ pub(crate) fn python(workspace: &Workspace) -> Result<Python> {
     let venv = workspace.target.join("xtask").join("venv");
     let python = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let installed = venv.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|have| have == wanted) && imports_websockets(&python) {
+    if fs::read_to_string(&installed).is_ok_and(|have| have == wanted) && imports_packages(&python) {
         return Ok(Python::Ready(python));
     }
 
@@ -60,8 +60,8 @@ pub(crate) fn python(workspace: &Workspace) -> Result<Python> {
     Ok(Python::Ready(python))
 }
 
-fn imports_websockets(python: &Path) -> bool {
-    succeeds(Command::new(python).args(["-c", "import websockets.asyncio.server"]))
+fn imports_packages(python: &Path) -> bool {
+    succeeds(Command::new(python).args(["-c", "import ccxt.pro, kraken.spot, websockets.asyncio.server"]))
 }
 
 fn make_venv(venv: &Path) -> Result<()> {

@@ -7,10 +7,16 @@ use tickstorm::{SETTINGS, Setting};
 
 use crate::resolve::{DEFAULT_TARGET, Given, Origin, TARGET};
 
+mod streams;
+
+pub(crate) use streams::{CheckArguments, CheckRendering, GenerateArguments, Release};
+
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) enum Invocation {
     Run(RunArguments),
+    Generate(Box<GenerateArguments>),
+    Check(Box<CheckArguments>),
     Profile(ProfileArguments),
     Ruler(RulerArguments),
 }
@@ -83,6 +89,8 @@ pub(crate) enum RulerRendering {
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let matches = command().try_get_matches_from(arguments)?;
     Ok(match matches.subcommand() {
+        Some((GENERATE, matches)) => Invocation::Generate(Box::new(streams::generate_arguments(matches))),
+        Some((CHECK, matches)) => Invocation::Check(Box::new(streams::check_arguments(matches))),
         Some((PROFILE, matches)) => Invocation::Profile(profile_arguments(matches)),
         Some((RULER, matches)) => Invocation::Ruler(ruler_arguments(matches)),
         Some((_, matches)) => Invocation::Run(run_arguments(matches)),
@@ -93,6 +101,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
 /// The whole command line. `tickstorm` alone is `tickstorm run`, so the root takes the same flags.
 pub(crate) fn command() -> Command {
     let run = Command::new(RUN).about(ABOUT_RUN).after_help(AFTER_RUN).after_long_help(AFTER_RUN_LONG);
+    let generate = Command::new(GENERATE);
+    let check = Command::new(CHECK);
     let profile = Command::new(PROFILE).about(ABOUT_PROFILE).after_help(AFTER_PROFILE);
     let ruler = Command::new(RULER).about(ABOUT_RULER).after_help(AFTER_RULER);
     let root = Command::new("tickstorm")
@@ -111,11 +121,15 @@ pub(crate) fn command() -> Command {
         .help("Print the version");
     root_settings(with_run_flags(root).arg(version))
         .subcommand(root_settings(with_run_flags(run)))
+        .subcommand(root_settings(streams::with_generate_flags(generate)))
+        .subcommand(root_settings(streams::with_check_flags(check)))
         .subcommand(root_settings(with_profile_flags(profile)))
         .subcommand(root_settings(with_ruler_flags(ruler)))
 }
 
 const RUN: &str = "run";
+const GENERATE: &str = "generate";
+const CHECK: &str = "check";
 const PROFILE: &str = "profile";
 const RULER: &str = "ruler";
 
@@ -438,6 +452,8 @@ mod tests {
         insta::assert_snapshot!("help_short", help("", false));
         insta::assert_snapshot!("help_long", help("", true));
         insta::assert_snapshot!("help_run", help("run", false));
+        insta::assert_snapshot!("help_generate", help("generate", true));
+        insta::assert_snapshot!("help_check", help("check", true));
         insta::assert_snapshot!("help_profile", help("profile", true));
         insta::assert_snapshot!("help_ruler", help("ruler", true));
     }

@@ -1,5 +1,8 @@
 //! What each subcommand does, one file a command.
 
+pub(crate) mod check;
+pub(crate) mod generate;
 pub(crate) mod profile;
 pub(crate) mod ruler;
 pub(crate) mod run;
+mod stream;

@@ -55,7 +55,19 @@ const PREFIX: &str = "TICKSTORM_";
 const CONFIG: &str = "CONFIG";
 
 /// What a person who looks at one run decides, not who configures many.
-const FLAGS_ONLY: [&str; 5] = ["output", "hlog", "print-plan", "no-tui", "quiet"];
+const FLAGS_ONLY: [&str; 11] = [
+    "output",
+    "hlog",
+    "print-plan",
+    "no-tui",
+    "quiet",
+    "count",
+    "format",
+    "cadence",
+    "depth",
+    "paced",
+    "plot",
+];
 
 fn unknown(rest: &str) -> String {
     let word = rest.to_ascii_lowercase().replace('_', "-");

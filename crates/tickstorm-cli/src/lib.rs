@@ -17,6 +17,7 @@ mod commands;
 mod config_file;
 mod environment;
 mod exit;
+mod interrupt;
 mod lines;
 mod live;
 mod output;
@@ -48,6 +49,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let done = guarded(|| match invocation {
         Invocation::Run(arguments) => commands::run::run(arguments),
+        Invocation::Generate(arguments) => commands::generate::generate(*arguments),
+        Invocation::Check(arguments) => commands::check::check(*arguments),
         Invocation::Profile(arguments) => commands::profile::profile(arguments),
         Invocation::Ruler(arguments) => commands::ruler::ruler(arguments),
     });

@@ -63,28 +63,54 @@ impl Output {
     }
 
     /// Writes the whole result. A reader of our standard output that went away is no error: it has seen enough.
-    pub(crate) fn write(self, bytes: &[u8]) -> Result<(), OutputError> {
-        match self {
+    pub(crate) fn write(mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.push(bytes)?;
+        if let Self::File { temporary, path } = &self {
+            temporary.as_file().sync_all().map_err(|source| not_written(path, source))?;
+        }
+        self.finish()
+    }
+
+    /// Writes a part of a result that is too long to be held as a whole, at once.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Audience, OutputError> {
+        let (written, place) = match self {
             Self::Stdout => {
                 let mut stdout = io::stdout().lock();
-                match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                        Err(OutputError::NotWritten { place: "standard output".into(), source: error })
-                    }
-                    _ => Ok(()),
-                }
+                (stdout.write_all(bytes).and_then(|()| stdout.flush()), None)
             }
-            Self::File { mut temporary, path } => temporary
-                .write_all(bytes)
-                .and_then(|()| temporary.as_file().sync_all())
-                .and_then(|()| temporary.persist(&path).map_err(|error| error.error))
-                .map(drop)
-                .map_err(|source| OutputError::NotWritten { place: format!("`{}`", path.display()), source }),
-            Self::Special { mut file, path } => file
-                .write_all(bytes)
-                .map_err(|source| OutputError::NotWritten { place: format!("`{}`", path.display()), source }),
+            Self::File { temporary, path } => (temporary.write_all(bytes), Some(path)),
+            Self::Special { file, path } => (file.write_all(bytes), Some(path)),
+        };
+        match (written, place) {
+            (Ok(()), _) => Ok(Audience::Listening),
+            (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Audience::Gone),
+            (Err(source), None) => Err(OutputError::NotWritten { place: "standard output".into(), source }),
+            (Err(source), Some(path)) => Err(not_written(path, source)),
         }
     }
+
+    /// Lets the file appear with the parts written so far. Unlike a report they can be made again, so that nobody waits
+    /// until they are safe from a loss of power.
+    pub(crate) fn finish(self) -> Result<(), OutputError> {
+        match self {
+            Self::Stdout | Self::Special { .. } => Ok(()),
+            Self::File { temporary, path } => match temporary.persist(&path) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(not_written(&path, error.error)),
+            },
+        }
+    }
+}
+
+/// Whether anybody still reads a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    Listening,
+    Gone,
+}
+
+fn not_written(path: &Path, source: io::Error) -> OutputError {
+    OutputError::NotWritten { place: format!("`{}`", path.display()), source }
 }
 
 const STANDARD_OUTPUT: &str = "-";
@@ -146,6 +172,20 @@ mod tests {
             let error = Output::open(path).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains(&path.display().to_string()), "{error}");
         }
+    }
+
+    #[test]
+    fn parts_make_up_a_file_that_appears_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stream.jsonl");
+        let mut output = Output::open(&path).unwrap();
+        for part in [b"{}\n", b"[]\n"] {
+            assert_eq!(output.push(part).unwrap(), Audience::Listening);
+            assert!(!path.exists());
+        }
+        output.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"{}\n[]\n");
+        assert_eq!(names(folder.path()), ["stream.jsonl"]);
     }
 
     #[cfg(unix)]

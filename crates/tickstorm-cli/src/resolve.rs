@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tickstorm::{Plan, SETTINGS, Setting, Spec, Target};
+use tickstorm::{LoadProfile, Plan, RegimeChoice, SETTINGS, Setting, Spec, Target};
 use tickstorm_report::Source;
 
 use crate::{
@@ -33,14 +33,66 @@ pub(crate) fn resolve(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Resolved, Refusal> {
     let mut mistakes = Mistakes::default();
-    let environment = environment::read(variables, &mut mistakes);
+    let chosen = choose(flags, config, variables, &mut mistakes);
+    resolved(chosen, mistakes)
+}
+
+/// The same for a stream of messages, which has no target, and defaults of its own. Settings that only a run has may
+/// stand in the environment and in the file, for the runs that share them, and count for nothing.
+pub(crate) fn resolve_stream(
+    flags: Vec<Given>,
+    config: Option<&Path>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Resolved, Refusal> {
+    let mut mistakes = Mistakes::default();
+    let mut chosen = choose(flags, config, variables, &mut mistakes);
+    let settings = SETTINGS.iter().filter(|setting| is_of_streams(setting)).map(|setting| setting.name);
+    let settings: Vec<_> = settings.collect();
+    chosen.retain(|name, _| settings.contains(name));
+    for (name, text) in STREAM_DEFAULTS {
+        chosen.entry(name).or_insert_with(|| Given { name, text: text.into(), origin: Origin::Default });
+    }
+    let mut resolved = resolved(chosen, mistakes)?;
+    let is_volatile = matches!(resolved.spec.profile, LoadProfile::Volatile(_))
+        || resolved.spec.regime == RegimeChoice::Volatile;
+    if *resolved.origins.of("arrivals") == Origin::Default && is_volatile {
+        // Bursts belong to the mood as much as prices do.
+        resolved.spec.arrivals = VOLATILE_ARRIVALS.parse().ok();
+    }
+    Ok(resolved)
+}
+
+/// Whether the messages depend on it. A warm-up is no part of a stream.
+pub(crate) fn is_of_streams(setting: &Setting) -> bool {
+    matches!(setting.group, "Load" | "Market") && setting.name != "warmup"
+}
+
+/// What a stream has where nothing is said: a market's bursts, at the rate of a venue on an ordinary day.
+pub(crate) const STREAM_DEFAULTS: [(&str, &str); 3] =
+    [("base-rate", "20k"), ("multiplier", "1"), ("arrivals", "bursty")];
+
+/// How messages follow each other in a volatile market, where nothing is said.
+pub(crate) const VOLATILE_ARRIVALS: &str = "bursty:volatile";
+
+/// The layers one over the other.
+fn choose(
+    flags: Vec<Given>,
+    config: Option<&Path>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    mistakes: &mut Mistakes,
+) -> BTreeMap<&'static str, Given> {
+    let environment = environment::read(variables, mistakes);
     let config = config.map(Path::to_path_buf).or(environment.config);
-    let file = config.map_or_else(Vec::new, |path| config_file::read(&path, &mut mistakes));
+    let file = config.map_or_else(Vec::new, |path| config_file::read(&path, mistakes));
 
     let mut chosen = BTreeMap::new();
     for layer in [file, environment.given, flags] {
-        lay_over(&mut chosen, layer, &mut mistakes);
+        lay_over(&mut chosen, layer, mistakes);
     }
+    chosen
+}
+
+fn resolved(chosen: BTreeMap<&'static str, Given>, mut mistakes: Mistakes) -> Result<Resolved, Refusal> {
     let spec = spec(&chosen, &mut mistakes);
     let target = target(&chosen, &mut mistakes);
     let origins = Origins(chosen.into_iter().map(|(name, given)| (name, given.origin)).collect());
@@ -261,7 +313,7 @@ pub(crate) const DEFAULT_TARGET: &str = "builtin";
 mod tests {
     use std::{fs, time::Duration};
 
-    use tickstorm::{LoadProfile, Rate};
+    use tickstorm::Rate;
 
     use super::*;
 
@@ -345,6 +397,27 @@ mod tests {
         let refusal = resolve(flags(&[("stages", "@/no/such/file.csv")]), None, vec![]).unwrap_err();
         assert_eq!(refusal.exit, Exit::Configuration);
         assert!(refusal.to_string().contains("/no/such/file.csv"), "{refusal}");
+    }
+
+    #[test]
+    fn a_stream_has_defaults_of_its_own_and_ignores_what_only_a_run_has() {
+        let file = toml("timeout = \"1s\"\nwarmup = 5\nmultiplier = 3\nack-pointer = \"/a\"\n");
+        let resolved = resolve_stream(flags(&[("seed", "7")]), Some(file.path()), vec![]).unwrap();
+        assert_eq!(resolved.spec.base_rate, "20k".parse::<Rate>().unwrap());
+        assert_eq!((resolved.spec.multiplier.as_f64(), resolved.spec.seed), (3.0, 7));
+        assert_eq!((resolved.spec.warmup, resolved.spec.timeout), (Duration::ZERO, Spec::default().timeout));
+        assert_eq!(resolved.spec.arrivals.map(|arrivals| arrivals.to_string()), Some("bursty".into()));
+        assert_eq!(*resolved.origins.of("base-rate"), Origin::Default);
+        resolved.plan().unwrap();
+
+        for (given, expected) in [
+            (&[("profile", "VOLATILE")][..], VOLATILE_ARRIVALS),
+            (&[("regime", "volatile")], VOLATILE_ARRIVALS),
+            (&[("regime", "volatile"), ("arrivals", "paced")], "paced"),
+        ] {
+            let resolved = resolve_stream(flags(given), None, vec![]).unwrap();
+            assert_eq!(resolved.spec.arrivals.map(|arrivals| arrivals.to_string()), Some(expected.into()));
+        }
     }
 
     #[test]

@@ -41,11 +41,11 @@ pub(crate) fn can_draw() -> bool {
     io::stderr().is_terminal() && size(io::stderr()).is_some() && !is_dumb()
 }
 
-/// Whether text on standard error may have colours.
-pub(crate) fn has_color() -> bool {
+/// Whether text on `stream` may have colours.
+pub(crate) fn has_color(stream: impl IsTerminal) -> bool {
     // https://no-color.org: present and not empty, whatever its value.
     let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !is_dumb() && !refused
+    stream.is_terminal() && !is_dumb() && !refused
 }
 
 fn is_dumb() -> bool {

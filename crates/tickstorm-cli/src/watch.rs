@@ -34,9 +34,10 @@ impl Watch {
     pub(crate) fn new(progress: Progress, resolved: &Resolved, plan: &Plan) -> Self {
         let face = match progress {
             Progress::Quiet => Face::Quiet,
-            Progress::Auto if can_draw() => {
-                Face::Live(Screen::open(), if has_color() { Palette::Color } else { Palette::Plain })
-            }
+            Progress::Auto if can_draw() => Face::Live(
+                Screen::open(),
+                if has_color(std::io::stderr()) { Palette::Color } else { Palette::Plain },
+            ),
             Progress::Auto | Progress::Lines => Face::Lines { shown: 0, stage: Stage::Connecting },
         };
         let (spec, schedule) = (&resolved.spec, plan.schedule());

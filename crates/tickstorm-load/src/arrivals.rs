@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
-use tickstorm_random::QuantileTable;
 
 /// The pattern of arrivals within the profile's rate. Whatever the pattern, counts are exact: see
 /// [`Schedule`](crate::Schedule).
@@ -170,38 +169,6 @@ pub enum ArrivalsError {
     },
 }
 
-/// The symmetric Beta(a, a) at 1024 quantiles. The table is antisymmetric about 1/2, so shares are unbiased.
-///
-/// The integral of the density is summed once, under the same substitution as
-/// [`beta_symmetric_quantile`](tickstorm_random::beta_symmetric_quantile), and inverted by walking along it: a
-/// millisecond, where a bisection for every entry takes seconds.
-pub(crate) fn beta_table<T: Copy>(a: f64, mut entry: impl FnMut(f64) -> T) -> QuantileTable<T> {
-    // x = sin²(θ/2) turns x^(a-1)(1-x)^(a-1) dx into sin(θ)^(2a-1) dθ, finite for a >= 1/2.
-    let step = std::f64::consts::FRAC_PI_2 / f64::from(BETA_STEPS);
-    let density = |theta: f64| libm::pow(libm::sin(theta).max(0.0), 2.0 * a - 1.0);
-    let mut integral = Vec::with_capacity(BETA_STEPS as usize + 1);
-    integral.push(0.0);
-    let (mut sum, mut left) = (0.0, density(0.0));
-    for i in 0..BETA_STEPS {
-        let (middle, right) = (density((f64::from(i) + 0.5) * step), density(f64::from(i + 1) * step));
-        sum += step / 6.0 * (left + 4.0 * middle + right);
-        integral.push(sum);
-        left = right;
-    }
-    let half = integral[BETA_STEPS as usize];
-    // The left half of the distribution is x <= 1/2, θ <= π/2; the right half is its mirror image.
-    let lower_quantile = |u: f64| {
-        let wanted = u * 2.0 * half;
-        let i = integral.partition_point(|&below| below < wanted).max(1);
-        let part = (wanted - integral[i - 1]) / (integral[i] - integral[i - 1]);
-        let sine = libm::sin(((i - 1) as f64 + part) * step / 2.0);
-        sine * sine
-    };
-    QuantileTable::new(BETA_ENTRIES, |u| {
-        entry(if u < 0.5 { lower_quantile(u) } else { 1.0 - lower_quantile(1.0 - u) })
-    })
-}
-
 const PRESETS: [(&str, Burst); 5] = [
     ("flat", Burst::FLAT),
     ("calm", Burst::CALM),
@@ -216,15 +183,10 @@ const MIN_A: f64 = 0.5;
 const MAX_A: f64 = 1000.0;
 /// More than the highest rate brings.
 const MAX_CAP: u32 = 1_000_000;
-/// Ten bits of a random word pick a share; the rest of the word is left for coins.
-pub(crate) const BETA_ENTRIES: usize = 1024;
-/// Fine enough that linear interpolation between two points stays within 1e-6 of the quantile for every `a`.
-const BETA_STEPS: u32 = 8192;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tickstorm_random::beta_symmetric_quantile;
 
     use super::*;
 
@@ -261,32 +223,6 @@ mod tests {
         }
         for cap in ["0", "-1", "1.5", "1000001", "many"] {
             assert_eq!(error(&format!("bursty:cap={cap}")), ArrivalsError::Cap { given: cap.to_owned() });
-        }
-    }
-
-    #[test]
-    fn the_table_agrees_with_the_quantile_by_bisection() {
-        for a in [0.5, 0.8, 2.0, 4.0, 11.0, 1000.0] {
-            let table = beta_table(a, |x| x);
-            for index in [0, 1, 100, 511, 512, 1000, 1023] {
-                let exact = beta_symmetric_quantile(a, (index as f64 + 0.5) / 1024.0);
-                assert!(
-                    (table.values()[index] - exact).abs() < 2e-6,
-                    "a {a}, entry {index}: exactly {exact}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_table_has_the_closed_form_variance_and_no_bias() {
-        for a in [0.8, 2.0, 11.0] {
-            let table = beta_table(a, |x| x);
-            let mean = table.values().iter().sum::<f64>() / 1024.0;
-            let variance = table.values().iter().map(|x| (x - 0.5) * (x - 0.5)).sum::<f64>() / 1024.0;
-            assert!((mean - 0.5).abs() < 1e-12, "a {a}: mean {mean}");
-            let expected = 0.25 / (2.0 * a + 1.0);
-            assert!((variance / expected - 1.0).abs() < 0.01, "a {a}: {variance} for {expected}");
         }
     }
 

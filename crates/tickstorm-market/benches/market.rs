@@ -10,7 +10,7 @@ use tickstorm_random::Seed;
 fn main() {
     let messages = if std::env::args().any(|argument| argument == "--bench") { 4_000_000 } else { 10_000 };
     for (mood, regime) in [("normal", Regime::NORMAL), ("volatile", Regime::VOLATILE)] {
-        for symbols in [100, 1_000] {
+        for symbols in [100, 1_000, 10_000] {
             for accounts in [0, 50] {
                 let spec = MarketSpec {
                     regime,

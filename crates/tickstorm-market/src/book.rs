@@ -1,6 +1,7 @@
 //! One symbol's order book: a ring of price levels around the best prices.
 
 use crate::event::Side;
+use crate::prefetch::prefetch;
 
 /// Quantities by price, both sides in one ring, because a book is never crossed.
 ///
@@ -22,6 +23,7 @@ pub(crate) const REACH: u32 = 180;
 pub(crate) const WIDEST_SPREAD: u32 = 100;
 
 const RING: usize = 512;
+
 const _: () = assert!((2 * REACH + WIDEST_SPREAD) < RING as u32, "two prices in use never share a slot");
 
 impl Book {
@@ -106,6 +108,13 @@ impl Book {
             gone += rest_of_word;
         }
         None
+    }
+
+    /// Brings near where the best prices are found.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.occupied);
+        prefetch(&self.bid);
     }
 
     /// All levels of a side, best first.

@@ -65,6 +65,8 @@ pub enum Body {
     Balance(Balance),
     /// A deposit (positive) or withdrawal (negative).
     Transfer(Transfer),
+    /// The symbol stopped trading or trades again; an event of its own, before whatever else the symbol does.
+    Status(Status),
 }
 
 /// The kinds of message without their content, for counting and filtering.
@@ -84,12 +86,22 @@ pub enum Kind {
     Balance,
     /// See [`Body::Transfer`].
     Transfer,
+    /// See [`Body::Status`].
+    Status,
 }
 
 impl Kind {
     /// Every kind, in the order of their discriminants.
-    pub const ALL: [Kind; 7] =
-        [Kind::Book, Kind::Trade, Kind::Quote, Kind::Ticker, Kind::Execution, Kind::Balance, Kind::Transfer];
+    pub const ALL: [Kind; 8] = [
+        Kind::Book,
+        Kind::Trade,
+        Kind::Quote,
+        Kind::Ticker,
+        Kind::Execution,
+        Kind::Balance,
+        Kind::Transfer,
+        Kind::Status,
+    ];
 
     /// The name used in reports and recordings.
     pub const fn name(self) -> &'static str {
@@ -101,6 +113,7 @@ impl Kind {
             Kind::Execution => "execution",
             Kind::Balance => "balance",
             Kind::Transfer => "transfer",
+            Kind::Status => "status",
         }
     }
 }
@@ -117,6 +130,7 @@ impl Body {
             Body::Execution(_) => Kind::Execution,
             Body::Balance(_) => Kind::Balance,
             Body::Transfer(_) => Kind::Transfer,
+            Body::Status(_) => Kind::Status,
         }
     }
 }
@@ -257,6 +271,13 @@ pub struct Transfer {
     pub asset: AssetId,
     /// Positive for a deposit.
     pub amount: i64,
+}
+
+/// Whether a symbol trades, when that has changed. Books go on changing while it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Whether orders are matched.
+    pub trading: bool,
 }
 
 /// All levels of a book at one moment.

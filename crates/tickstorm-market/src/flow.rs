@@ -5,10 +5,13 @@ use tickstorm_random::Stream;
 use crate::ablation::Ablation;
 use crate::account::{Ledger, OwnOrder, OwnOrders, Pair};
 use crate::book::{Book, REACH, WIDEST_SPREAD, ahead, behind};
-use crate::event::{Body, BookChange, Execution, ExecutionKind, Message, Quote, Side, Snapshot, Trade};
+use crate::event::{
+    Body, BookChange, Execution, ExecutionKind, Message, Quote, Side, Snapshot, Status, Trade,
+};
 use crate::instrument::{Instrument, SymbolId};
 use crate::outbox::Outbox;
 use crate::path::Trading;
+use crate::prefetch::prefetch;
 use crate::reference::Reference;
 use crate::regime::Regime;
 use crate::spec::MarketSpec;
@@ -34,6 +37,8 @@ pub(crate) struct Symbol {
     /// The change of regime that this symbol follows or has followed, and its events left until it arrives.
     regime_number: u32,
     regime_steps_left: u16,
+    /// As its last status said.
+    trading: Trading,
     sequence: u64,
     update_id: u64,
     trade_id: u64,
@@ -110,6 +115,7 @@ impl Symbol {
             regime,
             regime_number: 0,
             regime_steps_left: 0,
+            trading: Trading::Open,
             sequence: 0,
             update_id: 0,
             trade_id: 0,
@@ -154,6 +160,32 @@ impl Symbol {
         debug_assert!(self.own.fit(|order| {
             if self.book.holds(order.side, order.price) { self.book.quantity(order.price) } else { 0 }
         }));
+    }
+
+    /// Brings near what an event reads first, whatever it comes to.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.stream);
+        prefetch(&self.reference);
+        prefetch(&self.regime);
+        prefetch(&self.parents);
+        prefetch(&self.own);
+        prefetch(&self.sequence);
+        self.book.prefetch();
+    }
+
+    /// Says that the symbol has stopped trading or trades again, if the market has turned since the symbol last
+    /// said so; false if there is nothing to say. To be asked before every other event.
+    #[inline]
+    pub(crate) fn announce(&mut self, event_ns: u64, desk: &mut Desk<'_>) -> bool {
+        if self.trading == desk.trading {
+            return false;
+        }
+        self.trading = desk.trading;
+        desk.outbox.open(self.id, self.sequence, event_ns);
+        desk.outbox.push(Body::Status(Status { trading: self.trading == Trading::Open }));
+        self.sequence = desk.outbox.close();
+        true
     }
 
     /// Moves money in or out of an account instead of running the symbol's own event; false if nobody had cause to.
@@ -209,7 +241,7 @@ impl Symbol {
             self.cluster_left -= 1;
             trade *= self.regime.cluster;
         }
-        if dice.chance(trade) && desk.trading == Trading::Open {
+        if dice.chance(trade) && self.trading == Trading::Open {
             return self.trade(lead, desk);
         }
         let stale = self.regime.requote * (lead.abs() - REQUOTE_FROM);

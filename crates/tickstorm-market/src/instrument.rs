@@ -36,9 +36,11 @@ pub struct Instrument {
 
 impl Instrument {
     /// Quote amount, in 1e-8 units, of `lots` at `price` ticks. Exact: a listing only holds instruments whose
-    /// tick times lot is a whole number of smallest units.
+    /// tick times lot is a whole number of smallest units. More than fits, as only a foreign stream can name, is the
+    /// most that fits.
     pub fn notional(&self, price: u32, lots: u64) -> u64 {
-        u64::from(price) * lots * (self.tick * self.lot / UNITS_PER_WHOLE)
+        let tick_lot = self.tick.saturating_mul(self.lot) / UNITS_PER_WHOLE;
+        u64::from(price).saturating_mul(lots).saturating_mul(tick_lot)
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use thiserror::Error;
 
 use crate::event::{
-    AccountId, Balance, Body, BookChange, Execution, ExecutionKind, Message, Quote, Side, Snapshot, Ticker,
-    Trade, Transfer,
+    AccountId, Balance, Body, BookChange, Execution, ExecutionKind, Message, Quote, Side, Snapshot, Status,
+    Ticker, Trade, Transfer,
 };
 use crate::instrument::{AssetId, Instrument, Listing, SymbolId, UNITS_PER_WHOLE};
 
@@ -116,6 +116,20 @@ pub enum Rule {
         expected: u64,
         /// Lots traded.
         found: u64,
+    },
+    /// Nothing trades from a status that says so to the next one.
+    #[error("expected no trade until a status allows it, found trade {found}")]
+    TradeInHalt {
+        /// The trade's id.
+        found: u64,
+    },
+    /// A status changes what the last one said (a symbol trades at the start), and is an event of its own.
+    #[error("expected a status by itself that says whether it trades: {expected}, found {found}")]
+    Status {
+        /// What it may say, at the beginning of an event and at its end.
+        expected: bool,
+        /// What it says.
+        found: bool,
     },
     /// Right after a trade its level is reduced by what was traded.
     #[error("expected the level {expected_price} left at {expected} lots by the trade, found {found:?}")]
@@ -247,6 +261,42 @@ pub enum Rule {
     },
 }
 
+impl Rule {
+    /// A name of the kind of violation, for counting.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Rule::UnknownSymbol => "unknown_symbol",
+            Rule::Sequence { .. } => "sequence",
+            Rule::Event { .. } => "event",
+            Rule::EventSymbol { .. } => "event_symbol",
+            Rule::EventTime { .. } => "event_time",
+            Rule::DueTime { .. } => "due_time",
+            Rule::Field { .. } => "field",
+            Rule::Unchanged { .. } => "unchanged",
+            Rule::Crossed { .. } => "crossed",
+            Rule::OneSided { .. } => "one_sided",
+            Rule::OffTheTouch { .. } => "off_the_touch",
+            Rule::TradeSize { .. } => "trade_size",
+            Rule::TradeInHalt { .. } => "trade_in_halt",
+            Rule::Status { .. } => "status",
+            Rule::TradeNotRemoved { .. } => "trade_not_removed",
+            Rule::MisplacedTicker => "misplaced_ticker",
+            Rule::NeedlessQuote { .. } => "needless_quote",
+            Rule::UnknownOrder { .. } => "unknown_order",
+            Rule::OrderNotOnBook { .. } => "order_not_on_book",
+            Rule::FillWithoutTrade { .. } => "fill_without_trade",
+            Rule::Balance { .. } => "balance",
+            Rule::Negative { .. } => "negative",
+            Rule::Locked { .. } => "locked",
+            Rule::OwnAboveLevel { .. } => "own_above_level",
+            Rule::Conservation { .. } => "conservation",
+            Rule::Snapshot { .. } => "snapshot",
+            Rule::SnapshotOrder { .. } => "snapshot_order",
+            Rule::Unfinished { .. } => "unfinished",
+        }
+    }
+}
+
 /// Follows the messages of one shard from its first one on.
 pub struct Checker {
     listing: Listing,
@@ -279,6 +329,7 @@ struct Replay {
     order_id: u64,
     execution_id: u64,
     orders: BTreeMap<u64, OpenOrder>,
+    trading: bool,
     day: Day,
 }
 
@@ -307,6 +358,8 @@ struct OpenEvent {
     number: u64,
     symbol: SymbolId,
     ns: u64,
+    /// The symbol's message that it begins with.
+    first_sequence: u64,
     best_before: (Option<u32>, Option<u32>),
     /// The trade whose level has not changed yet.
     unmatched: Option<Trade>,
@@ -391,8 +444,11 @@ impl Checker {
             Some(event) => event.goes_on(message)?,
             None => OpenEvent::begin(message, self.last_event, book)?,
         };
-        if message.sequence != book.sequence + 1 {
-            return Err(Rule::Sequence { expected: book.sequence + 1, found: message.sequence });
+        if message.sequence != book.sequence.saturating_add(1) {
+            return Err(Rule::Sequence {
+                expected: book.sequence.saturating_add(1),
+                found: message.sequence,
+            });
         }
         book.sequence = message.sequence;
         self.last_due_ns = message.due_ns;
@@ -406,6 +462,7 @@ impl Checker {
             Body::Execution(execution) => self.on_execution(execution, &mut event)?,
             Body::Balance(balance) => self.on_balance(balance, &mut event)?,
             Body::Transfer(transfer) => self.on_transfer(transfer, &mut event)?,
+            Body::Status(status) => self.on_status(status, message, &event)?,
         }
         if message.last {
             self.end(event)
@@ -421,7 +478,7 @@ impl Checker {
 
     fn on_book(&mut self, change: &BookChange, event: &mut OpenEvent) -> Result<(), Rule> {
         let book = self.book(event)?;
-        expect("update id", book.update_id + 1, change.update_id)?;
+        expect("update id", book.update_id.saturating_add(1), change.update_id)?;
         book.update_id = change.update_id;
         let levels = book.side_mut(change.side);
         let before = levels.get(&change.price).copied().unwrap_or(0);
@@ -451,7 +508,10 @@ impl Checker {
 
     fn on_trade(&mut self, trade: &Trade, event: &mut OpenEvent) -> Result<(), Rule> {
         let book = self.book(event)?;
-        expect("trade id", book.day.last_trade_id + 1, trade.trade_id)?;
+        expect("trade id", book.day.last_trade_id.saturating_add(1), trade.trade_id)?;
+        if !book.trading {
+            return Err(Rule::TradeInHalt { found: trade.trade_id });
+        }
         let touch = match trade.taker {
             Side::Buy => book.asks.first_key_value(),
             Side::Sell => book.bids.last_key_value(),
@@ -477,7 +537,7 @@ impl Checker {
         }
         book.check_quote(quote)?;
         if let Some(last) = book.quoted_update_id.filter(|&last| quote.update_id <= last) {
-            return expect("quote update id", last + 1, quote.update_id);
+            return expect("quote update id", last.saturating_add(1), quote.update_id);
         }
         book.quoted_update_id = Some(quote.update_id);
         Ok(())
@@ -496,7 +556,7 @@ impl Checker {
     fn on_execution(&mut self, execution: &Execution, event: &mut OpenEvent) -> Result<(), Rule> {
         let instrument = self.listing.instrument(event.symbol).clone();
         let book = self.book(event)?;
-        expect("execution id", book.execution_id + 1, execution.execution_id)?;
+        expect("execution id", book.execution_id.saturating_add(1), execution.execution_id)?;
         book.execution_id = execution.execution_id;
         expect("fee asset", instrument.quote.0, execution.fee_asset.0)?;
         match execution.kind {
@@ -519,7 +579,7 @@ impl Checker {
 
     fn on_new(&mut self, execution: &Execution, event: &OpenEvent) -> Result<(), Rule> {
         let book = self.book(event)?;
-        expect("order id", book.order_id + 1, execution.order_id)?;
+        expect("order id", book.order_id.saturating_add(1), execution.order_id)?;
         book.order_id = execution.order_id;
         expect("placing time", event.ns, execution.placed_ns)?;
         expect("filled quantity", 0, execution.filled_quantity)?;
@@ -602,6 +662,16 @@ impl Checker {
         self.expect_balance(event, transfer.account, transfer.asset, transfer.amount.into(), 0)
     }
 
+    fn on_status(&mut self, status: &Status, message: &Message, event: &OpenEvent) -> Result<(), Rule> {
+        let book = self.book(event)?;
+        let alone = message.last && message.sequence == event.first_sequence;
+        if !alone || status.trading == book.trading {
+            return Err(Rule::Status { expected: !book.trading, found: status.trading });
+        }
+        book.trading = status.trading;
+        Ok(())
+    }
+
     /// The next balance must be what the account has now, changed by so much.
     fn expect_balance(
         &mut self,
@@ -613,16 +683,22 @@ impl Checker {
     ) -> Result<(), Rule> {
         let now = self.funds.get(&(account, asset)).copied().unwrap_or_default();
         let amount = |units: i128| {
-            u64::try_from(units).map_err(|_| Rule::Negative { account, asset, found: now.free + free })
+            u64::try_from(units).map_err(|_| Rule::Negative {
+                account,
+                asset,
+                found: now.free.saturating_add(free),
+            })
         };
-        let (free, locked) = (amount(now.free + free)?, amount(now.locked + locked)?);
+        let (free, locked) =
+            (amount(now.free.saturating_add(free))?, amount(now.locked.saturating_add(locked))?);
         event.balances_due.push_back(Balance { account, asset, free, locked });
         Ok(())
     }
 
     /// Changes a balance of MARKET or FEES, which no message announces.
     fn move_internal(&mut self, account: AccountId, asset: AssetId, amount: i128) {
-        self.funds.entry((account, asset)).or_default().free += amount;
+        let funds = self.funds.entry((account, asset)).or_default();
+        funds.free = funds.free.saturating_add(amount);
     }
 
     fn end(&mut self, event: OpenEvent) -> Result<(), Rule> {
@@ -647,8 +723,12 @@ impl Checker {
             for order in book.orders.values().filter(|order| order.account == account) {
                 let rest = order.lots - order.filled;
                 match order.side {
-                    Side::Buy if instrument.quote == asset => value += money(instrument, order.price, rest),
-                    Side::Sell if instrument.base == asset => value += goods(instrument, rest),
+                    Side::Buy if instrument.quote == asset => {
+                        value = value.saturating_add(money(instrument, order.price, rest));
+                    }
+                    Side::Sell if instrument.base == asset => {
+                        value = value.saturating_add(goods(instrument, rest))
+                    }
                     _ => {}
                 }
             }
@@ -683,8 +763,8 @@ impl Checker {
 
 impl OpenEvent {
     fn begin(message: &Message, last_event: u64, book: &Replay) -> Result<Self, Rule> {
-        if message.event != last_event + 1 {
-            return Err(Rule::Event { expected: last_event + 1, found: message.event });
+        if message.event != last_event.saturating_add(1) {
+            return Err(Rule::Event { expected: last_event.saturating_add(1), found: message.event });
         }
         if message.event_ns != message.due_ns {
             return Err(Rule::EventTime { expected: message.due_ns, found: message.event_ns });
@@ -693,6 +773,7 @@ impl OpenEvent {
             number: message.event,
             symbol: message.symbol,
             ns: message.event_ns,
+            first_sequence: message.sequence,
             best_before: book.best(),
             unmatched: None,
             last_trade: None,
@@ -785,6 +866,7 @@ impl Replay {
             order_id: 0,
             execution_id: 0,
             orders: BTreeMap::new(),
+            trading: true,
             day: Day {
                 trades: VecDeque::new(),
                 volume: 0,
@@ -845,7 +927,8 @@ impl Replay {
         }
         let mut own: BTreeMap<(bool, u32), u64> = BTreeMap::new();
         for order in self.orders.values() {
-            *own.entry((order.side == Side::Buy, order.price)).or_insert(0) += order.lots - order.filled;
+            let own = own.entry((order.side == Side::Buy, order.price)).or_insert(0);
+            *own = own.saturating_add(order.lots - order.filled);
         }
         for ((buys, price), expected) in own {
             let found = self.quantity(if buys { Side::Buy } else { Side::Sell }, price);
@@ -940,7 +1023,7 @@ fn money(instrument: &Instrument, price: u32, lots: u64) -> i128 {
 }
 
 fn goods(instrument: &Instrument, lots: u64) -> i128 {
-    i128::from(lots) * i128::from(instrument.lot)
+    i128::from(lots).saturating_mul(instrument.lot.into())
 }
 
 fn check_no_fill(execution: &Execution) -> Result<(), Rule> {
@@ -970,7 +1053,7 @@ mod tests {
     use tickstorm_random::Seed;
 
     use super::*;
-    use crate::{MarketSpec, ShardMarket};
+    use crate::{MarketSpec, RegimeChange, ShardMarket, Trading};
 
     /// Its recording has a transfer among its first messages, which are rare.
     const SEED_WITH_TRANSFER: u64 = 14;
@@ -993,10 +1076,15 @@ mod tests {
 
         /// At least so many messages, and to the end of an event.
         fn until(count: usize) -> Self {
-            let mut spec =
-                MarketSpec::new(Seed::new(SEED_WITH_TRANSFER), Listing::synthetic(3, Seed::new(11)));
-            spec.shards = 1;
-            spec.accounts = 4;
+            Self::of(Self::spec(), count)
+        }
+
+        fn spec() -> MarketSpec {
+            let listing = Listing::synthetic(3, Seed::new(11));
+            MarketSpec { shards: 1, accounts: 4, ..MarketSpec::new(Seed::new(SEED_WITH_TRANSFER), listing) }
+        }
+
+        fn of(spec: MarketSpec, count: usize) -> Self {
             let mut market = ShardMarket::new(&spec, 0).unwrap();
             let (books, balances) = (market.snapshots(), market.balances());
             let mut messages: Vec<Message> = Vec::new();
@@ -1005,6 +1093,14 @@ mod tests {
             }
             let (last_books, last_balances) = (market.snapshots(), market.balances());
             Self { listing: spec.listing, books, balances, messages, last_books, last_balances }
+        }
+
+        /// With trading halted from its second third to its last.
+        fn with_halt() -> Self {
+            let mut spec = Self::spec();
+            let change = |at_ns, trading| RegimeChange { trading, ..RegimeChange::new(at_ns, spec.regime) };
+            spec.regime_path = [change(100_000, Trading::Halted), change(200_000, Trading::Open)].into();
+            Self::of(spec, 30_000)
         }
 
         fn replay(&self) -> Result<(), Violation> {
@@ -1048,6 +1144,14 @@ mod tests {
                 }
             }
             self.messages[place - 1].last |= removed.last;
+        }
+
+        /// Takes out an event of one message, and closes the gap in the numbers of events too.
+        fn remove_event(&mut self, place: usize) {
+            self.remove(place);
+            for message in &mut self.messages[place..] {
+                message.event -= 1;
+            }
         }
     }
 
@@ -1306,6 +1410,32 @@ mod tests {
     }
 
     #[test]
+    fn a_false_status_and_a_trade_in_a_halt_are_found() {
+        let recording = Recording::with_halt();
+        assert_eq!(recording.replay(), Ok(()));
+        let place = |trading| {
+            let status = Body::Status(Status { trading });
+            recording.messages.iter().position(|message| message.body == status).expect("it halts")
+        };
+        let (halt, end) = (place(false), place(true));
+        let symbol = recording.messages[halt].symbol;
+        let repeated = recording.rule_broken_by(|it| {
+            it.messages[halt].body = Body::Status(Status { trading: true });
+        });
+        assert_eq!(repeated, Rule::Status { expected: false, found: true });
+        // Without the status that ends the halt.
+        let silent = recording.rule_broken_by(|it| it.remove_event(end));
+        assert!(matches!(silent, Rule::TradeInHalt { .. }), "{silent}");
+        let shared = recording.rule_broken_by(|it| {
+            let next =
+                it.messages[halt..].iter().position(|message| message.symbol == symbol && !message.last);
+            it.messages[halt + next.expect("it has events of several messages") + 1].body =
+                Body::Status(Status { trading: true });
+        });
+        assert_eq!(shared, Rule::Status { expected: true, found: true });
+    }
+
+    #[test]
     fn false_snapshots_and_final_balances_are_found() {
         let recording = Recording::new();
         let broken = |edit: fn(&mut Snapshot)| recording.rule_broken_by(|it| edit(&mut it.last_books[1]));
@@ -1361,6 +1491,7 @@ mod tests {
                     Body::Execution(execution) => execution.price += 1,
                     Body::Balance(balance) => balance.free += 1,
                     Body::Transfer(transfer) => transfer.amount += 1,
+                    Body::Status(status) => status.trading ^= true,
                 },
                 Mutation::Quantity => match &mut messages[place].body {
                     Body::Book(change) => change.quantity += 1,
@@ -1370,6 +1501,7 @@ mod tests {
                     Body::Execution(execution) => execution.quantity += 1,
                     Body::Balance(balance) => balance.locked += 1,
                     Body::Transfer(transfer) => transfer.amount -= 1,
+                    Body::Status(status) => status.trading ^= true,
                 },
             }
             prop_assert!(recording.replay().is_err());

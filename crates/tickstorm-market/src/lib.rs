@@ -51,6 +51,8 @@ pub mod invariants;
 mod market;
 mod outbox;
 mod path;
+pub mod portrait;
+mod prefetch;
 pub mod realism;
 mod reference;
 mod regime;

@@ -1,5 +1,7 @@
 //! The market of one shard: an endless source of messages.
 
+use std::sync::Arc;
+
 use crate::account::Ledger;
 use crate::event::{Balance, Message, Snapshot};
 use crate::flow::{Desk, Symbol};
@@ -18,6 +20,8 @@ pub struct ShardMarket {
     shards: u16,
     symbols: Vec<Symbol>,
     selection: Selection,
+    /// What it has drawn for the next event.
+    upcoming: (usize, u16),
     ledger: Ledger,
     outbox: Outbox,
     tables: &'static Tables,
@@ -42,28 +46,31 @@ impl ShardMarket {
             .step_by(usize::from(spec.shards))
             .collect();
         let ledger = Ledger::new(spec, shard, &instruments);
-        let total_weight = spec.total_weight();
+        let ticks_a_weight = spec.path_ticks_a_weight();
         let symbols = instruments
             .iter()
             .map(|instrument| {
-                let path_ticks = spec.path_ticks_of(instrument, total_weight);
+                let path_ticks = spec.path_ticks_of(instrument, ticks_a_weight);
                 Symbol::new(spec, instrument, path_ticks, &ledger)
             })
             .collect();
         let weights: Vec<u64> =
             instruments.iter().map(|instrument| spec.symbol_weight(instrument.id)).collect();
+        let mut selection = Selection::new(&weights, spec.seed.stream("selection", u64::from(shard)));
+        let upcoming = selection.next();
         Ok(Self {
             shard,
             shards: spec.shards,
             symbols,
-            selection: Selection::new(&weights, spec.seed.stream("selection", u64::from(shard))),
+            selection,
+            upcoming,
             ledger,
             outbox: Outbox::new(),
             tables: Tables::shared(),
             regime: spec.regime,
             regime_number: 0,
             trading: Trading::Open,
-            path: Path::new(spec.regime_path.clone()),
+            path: Path::new(Arc::clone(&spec.regime_path)),
         })
     }
 
@@ -120,7 +127,7 @@ impl ShardMarket {
                 self.turn(change.regime);
             }
         }
-        let (place, spare_bits) = self.selection.next();
+        let (place, spare_bits) = self.choose();
         let symbol = &mut self.symbols[place];
         let mut desk = Desk {
             tables: self.tables,
@@ -131,11 +138,23 @@ impl ShardMarket {
             path: self.path.price(event_ns),
             trading: self.trading,
         };
+        if symbol.announce(event_ns, &mut desk) {
+            return;
+        }
         let transferred =
             spare_bits == 0 && desk.ledger.traders() > 0 && symbol.transfer(event_ns, &mut desk);
         if !transferred {
             symbol.act(event_ns, &mut desk);
         }
+    }
+
+    /// The place of the event's symbol, and random bits for it. The next event's is asked for meanwhile: symbols by the
+    /// thousand do not stay in the processor's caches.
+    #[inline]
+    fn choose(&mut self) -> (usize, u16) {
+        let chosen = std::mem::replace(&mut self.upcoming, self.selection.next());
+        self.symbols[self.upcoming.0].prefetch();
+        chosen
     }
 
     fn turn(&mut self, regime: Regime) {
@@ -242,8 +261,32 @@ mod tests {
         spec.shards = 2;
         let change = RegimeChange::new;
         spec.regime_path =
-            vec![change(0, Regime::VOLATILE), change(5_000, Regime::NORMAL), change(5_100, WILD)];
+            [change(0, Regime::VOLATILE), change(5_000, Regime::NORMAL), change(5_100, WILD)].into();
         assert_eq!(check(&spec, 1, 20_000, 1), Ok(()));
+    }
+
+    #[test]
+    fn every_symbol_announces_a_halt_and_its_end_and_trades_before_and_after() {
+        let mut spec = spec(4, 20);
+        spec.shards = 1;
+        let change = |at_ns, trading| RegimeChange { trading, ..RegimeChange::new(at_ns, Regime::VOLATILE) };
+        spec.regime_path = [change(20_000_000, Trading::Halted), change(40_000_000, Trading::Open)].into();
+        assert_eq!(check(&spec, 0, 60_000, 1_000), Ok(()));
+        let mut acts: Vec<Vec<(Kind, bool)>> = vec![Vec::new(); 20];
+        for message in messages(&spec, 0, 60_000) {
+            let trading = match message.body {
+                Body::Status(status) => status.trading,
+                Body::Trade(_) => true,
+                _ => continue,
+            };
+            let acts = &mut acts[message.symbol.0 as usize];
+            acts.push((message.body.kind(), trading));
+            acts.dedup();
+        }
+        let (trades, status) = ((Kind::Trade, true), |trading| (Kind::Status, trading));
+        for acts in acts {
+            assert_eq!(acts, [trades, status(false), status(true), trades]);
+        }
     }
 
     fn messages(spec: &MarketSpec, shard: u16, count: usize) -> Vec<Message> {

@@ -1,5 +1,7 @@
 //! How a market changes over the run: its mood, whether it trades, and where its prices are to go.
 
+use std::sync::Arc;
+
 use crate::regime::Regime;
 
 /// A point of [`MarketSpec::regime_path`](crate::MarketSpec::regime_path).
@@ -9,7 +11,8 @@ pub struct RegimeChange {
     pub at_ns: u64,
     /// What the market turns into, over the next 50 to 200 events of each symbol.
     pub regime: Regime,
-    /// Whether the market trades from here on. Takes hold at once.
+    /// Whether the market trades from here on. Takes hold at once: each symbol's next event is a
+    /// [`Status`](crate::Status).
     pub trading: Trading,
     /// By what share of their start, on average, prices have been moved when this point is reached: a straight
     /// line in time from the point before, or from zero at the start of the run. -0.35 to 1. How far each symbol
@@ -39,7 +42,7 @@ impl RegimeChange {
 
 /// A path, and how far along it the run has come.
 pub(crate) struct Path {
-    points: Vec<RegimeChange>,
+    points: Arc<[RegimeChange]>,
     passed: usize,
     /// When the next point is reached; never, if there is none.
     next_ns: u64,
@@ -47,7 +50,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    pub(crate) fn new(points: Vec<RegimeChange>) -> Self {
+    pub(crate) fn new(points: Arc<[RegimeChange]>) -> Self {
         let moves_prices = points.iter().any(|point| point.price != 0.0);
         let mut path = Self { points, passed: 0, next_ns: 0, moves_prices };
         path.next_ns = path.reached_at();
@@ -96,7 +99,8 @@ mod tests {
     #[test]
     fn prices_go_straight_from_point_to_point_and_stay_at_the_last() {
         let point = |at_ns, price| RegimeChange { price, ..RegimeChange::new(at_ns, Regime::CRASH) };
-        let mut path = Path::new(vec![point(100, 0.0), point(200, -0.3), point(200, -0.2), point(400, 0.0)]);
+        let mut path =
+            Path::new([point(100, 0.0), point(200, -0.3), point(200, -0.2), point(400, 0.0)].into());
         let mut at = |now_ns| {
             while path.pass(now_ns).is_some() {}
             path.price(now_ns)

@@ -57,7 +57,7 @@ mod arrivals;
 mod bands;
 mod crash;
 mod measures;
-mod statistics;
+pub(crate) mod statistics;
 mod track;
 
 pub use crash::{CrashChecks, CrashPhases};
@@ -112,6 +112,17 @@ impl Realism {
         self.centiseconds.on_message(message.due_ns);
         if let Some(place) = self.places[symbol] {
             self.tracks[place].observe(message);
+        }
+    }
+
+    /// Takes a further part of what came in together with the last message, as a venue that folds changes sends
+    /// them: it counts like any other, but not as an arrival.
+    pub fn observe_more(&mut self, message: &Message) {
+        let symbol = message.symbol.0 as usize;
+        let Some(count) = self.counts.get_mut(symbol) else { return };
+        *count += 1;
+        if let Some(place) = self.places[symbol] {
+            self.tracks[place].follow(message);
         }
     }
 

@@ -101,17 +101,21 @@ impl Regime {
         scatter: 0.0,
     };
 
-    /// The same mood where ticks are of this size; tuned for ordinary days. The named regimes are for large ones, and must not be turned
-    /// to small ones twice.
+    /// The same mood where ticks are of this size. The named regimes are for large ones, and must not be turned to
+    /// small ones twice.
+    ///
+    /// Moods differ less in depth and in the moves of the reference where ticks are small: levels that hold little more
+    /// than an order each cannot get much thinner, and a thin book that is moved much harder tells nothing by its
+    /// imbalance.
     pub fn with_ticks(self, ticks: TickProfile) -> Regime {
         match ticks {
             TickProfile::Large => self,
             TickProfile::Small => Regime {
-                depth: 0.12 * self.depth,
-                volatility: 2.0 * self.volatility,
-                improve: 0.13 * self.improve,
-                // Left at the slope of large ticks, a book that moves twice as far lags its reference and trends.
-                requote: 2.5 * self.requote,
+                depth: 0.25 * self.depth.sqrt(),
+                volatility: 1.3 * self.volatility.sqrt(),
+                improve: 0.2 * self.improve,
+                // Left at the slope of large ticks, a book that moves over several of them lags its reference and trends.
+                requote: 6.0 * self.requote,
                 scatter: 1.0,
                 ..self
             },

@@ -25,7 +25,7 @@ use crate::regime::{Regime, TickProfile};
 /// let crash = FlashCrash { halt: Duration::from_secs(5), ..FlashCrash::default() };
 /// let mut spec = MarketSpec::new(Seed::new(1), Listing::synthetic(100, Seed::new(1)));
 /// // At a constant 20,000 messages a second.
-/// spec.regime_path = crash.path(run, |at_ns| at_ns / 50_000)?;
+/// spec.regime_path = crash.path(run, |at_ns| at_ns / 50_000)?.into();
 /// spec.check()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -36,8 +36,9 @@ pub struct FlashCrash {
     pub depth: f64,
     /// Share of the fall that is recovered. 0 to 1; 0.75 by default, and 0.6 to 0.9 has been seen.
     pub retrace: f64,
-    /// How long trading stops at the lowest point, a tenth of the run at most; not at all by default. No message
-    /// announces it: trades just cease.
+    /// How long trading stops at the lowest point, a tenth of the run at most; not at all by default. Orders come
+    /// and go meanwhile. Each symbol says by a [`Status`](crate::Status) that it stopped and that it trades again,
+    /// whenever it next has a message to send.
     pub halt: Duration,
     /// How wide a tick is for the books; large by default. The market should start in
     /// [`Regime::NORMAL`] with the same ticks.

@@ -1,5 +1,7 @@
 //! What a market is to be, before it trades.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 use tickstorm_random::Seed;
 
@@ -23,7 +25,7 @@ pub struct MarketSpec {
     /// How the market behaves from the start.
     pub regime: Regime,
     /// How it behaves later and where its prices go, in order of time; a [`FlashCrash`](crate::FlashCrash), say.
-    pub regime_path: Vec<RegimeChange>,
+    pub regime_path: Arc<[RegimeChange]>,
     /// What it lacks.
     #[cfg(test)]
     pub(crate) ablation: Option<crate::ablation::Ablation>,
@@ -136,7 +138,7 @@ impl MarketSpec {
             accounts: 50,
             zipf: 1.0,
             regime: Regime::NORMAL,
-            regime_path: Vec::new(),
+            regime_path: Arc::default(),
             #[cfg(test)]
             ablation: None,
         }
@@ -158,7 +160,7 @@ impl MarketSpec {
             return Err(SpecError::Zipf(self.zipf));
         }
         self.regime.check()?;
-        for change in &self.regime_path {
+        for change in self.regime_path.iter() {
             change.regime.check()?;
             if !(LOWEST_PATH..=HIGHEST_PATH).contains(&change.price) {
                 return Err(SpecError::PathPrice(change.price));
@@ -227,28 +229,30 @@ impl MarketSpec {
     /// its start price times a sensitivity of its own between a half and two. Less for a symbol that has too few
     /// messages in one of the path's stretches to carry its price so far.
     pub fn path_ticks(&self, symbol: SymbolId) -> f64 {
-        self.path_ticks_of(self.listing.instrument(symbol), self.total_weight())
+        self.path_ticks_of(self.listing.instrument(symbol), self.path_ticks_a_weight())
     }
 
-    pub(crate) fn path_ticks_of(&self, instrument: &Instrument, total_weight: u64) -> f64 {
+    pub(crate) fn path_ticks_of(&self, instrument: &Instrument, ticks_a_weight: f64) -> f64 {
         let mut stream = self.seed.stream("sensitivity", u64::from(instrument.id.0));
-        let mut ticks = f64::from(instrument.start_price) * 0.5 * libm::pow(4.0, stream.unit());
-        let share = self.symbol_weight(instrument.id) as f64 / total_weight as f64;
+        let ticks = f64::from(instrument.start_price) * 0.5 * libm::pow(4.0, stream.unit());
+        ticks.min(ticks_a_weight * self.symbol_weight(instrument.id) as f64)
+    }
+
+    /// How far the order flow can carry a symbol along the path, for each unit of the symbol's weight; infinite for a
+    /// path that does not say how many messages there are, or moves no price.
+    pub(crate) fn path_ticks_a_weight(&self) -> f64 {
+        let total_weight: u64 = self.shard_weights().iter().sum();
+        let mut least = f64::INFINITY;
         for stretch in self.regime_path.windows(2) {
             let (Some(from), Some(until)) = (stretch[0].messages_before, stretch[1].messages_before) else {
                 continue;
             };
-            let carried = TICKS_A_MESSAGE * share * until.saturating_sub(from) as f64;
             let change = (stretch[1].price - stretch[0].price).abs();
-            if ticks * change > carried {
-                ticks = carried / change;
+            if change > 0.0 {
+                least = least.min(TICKS_A_MESSAGE * until.saturating_sub(from) as f64 / change);
             }
         }
-        ticks
-    }
-
-    pub(crate) fn total_weight(&self) -> u64 {
-        self.shard_weights().iter().sum()
+        least / total_weight as f64
     }
 
     /// How many shards hold a symbol; they are the first ones.
@@ -324,10 +328,12 @@ mod tests {
             messages_before: messages,
             ..RegimeChange::new(at_ns, Regime::CRASH)
         };
-        spec.regime_path = vec![point(1, 0.0, Some(0)), point(2, -0.1, Some(5_187)), point(3, 0.0, None)];
+        let mut path = vec![point(1, 0.0, Some(0)), point(2, -0.1, Some(5_187)), point(3, 0.0, None)];
+        spec.regime_path = path.clone().into();
         // The busiest of a hundred has a thousand of these messages, worth two hundred ticks.
         assert!((0.1 * spec.path_ticks(SymbolId(0)) - 200.0).abs() < 0.1, "{}", spec.path_ticks(SymbolId(0)));
-        spec.regime_path[1].messages_before = Some(u64::MAX);
+        path[1].messages_before = Some(u64::MAX);
+        spec.regime_path = path.into();
         assert_eq!(spec.path_ticks(SymbolId(0)), unbound);
     }
 
@@ -344,12 +350,12 @@ mod tests {
         assert_eq!(MarketSpec { zipf: 2.5, ..good.clone() }.check(), Err(SpecError::Zipf(2.5)));
         let change = |at_ns| RegimeChange::new(at_ns, Regime::VOLATILE);
         assert_eq!(
-            MarketSpec { regime_path: vec![change(5), change(4)], ..good.clone() }.check(),
+            MarketSpec { regime_path: [change(5), change(4)].into(), ..good.clone() }.check(),
             Err(SpecError::RegimeOrder { previous_ns: 5, at_ns: 4 })
         );
         let too_deep = RegimeChange { price: -0.36, ..change(4) };
         assert_eq!(
-            MarketSpec { regime_path: vec![too_deep], ..good.clone() }.check(),
+            MarketSpec { regime_path: [too_deep].into(), ..good.clone() }.check(),
             Err(SpecError::PathPrice(-0.36))
         );
         let with_first = |edit: fn(&mut crate::Instrument)| {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tickstorm_market::{Listing, MarketSpec, ShardMarket};
 use tickstorm_net::{Builtin, Connection, Events, Poller};
 use tickstorm_random::Seed;
-use tickstorm_venue::{Encoder, Venue};
+use tickstorm_venue::{Encoder, Numbering, Venue};
 
 const START_UNIX_NS: i64 = 1_795_420_800_000_000_000;
 
@@ -52,7 +52,8 @@ impl Feed {
 
     fn push(&mut self) {
         let message = self.market.next(0);
-        self.connection.push_frame(|out| self.encoder.encode(message, out));
+        let numbering = &mut Numbering::default();
+        self.connection.push_frame_if(|out| self.encoder.encode(message, numbering, out));
     }
 }
 

@@ -163,6 +163,12 @@ impl Connection {
         self.outgoing.push(Opcode::Text, render);
     }
 
+    /// The same, unless `render` returns `false`: then nothing is added. What `render` returned.
+    #[inline]
+    pub fn push_frame_if(&mut self, render: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        self.outgoing.push_if(Opcode::Text, render)
+    }
+
     /// Bytes that wait to be sent, headers included.
     #[inline]
     pub fn buffered(&self) -> usize {

@@ -17,7 +17,7 @@
 //! use tickstorm_market::{Listing, MarketSpec, ShardMarket};
 //! use tickstorm_net::{Builtin, Connection, Events, Poller};
 //! use tickstorm_random::Seed;
-//! use tickstorm_venue::{Encoder, Venue};
+//! use tickstorm_venue::{Encoder, Numbering, Venue};
 //!
 //! let listing = Listing::synthetic(10, Seed::new(1));
 //! let spec = MarketSpec { shards: 1, ..MarketSpec::new(Seed::new(1), listing.clone()) };
@@ -31,8 +31,10 @@
 //!
 //! let start_unix_ns = 1_795_420_800_000_000_000;
 //! let mut encoder = Encoder::new(Venue::Binance, &listing, start_unix_ns);
+//! let mut numbering = Numbering::default();
 //! for n in 0..3 {
-//!     connection.push_frame(|out| encoder.encode(market.next(n * 1_000_000), out));
+//!     let message = market.next(n * 1_000_000);
+//!     connection.push_frame_if(|out| encoder.encode(message, &mut numbering, out));
 //! }
 //! assert_eq!(connection.flush()?.frames, 3);
 //!

@@ -43,11 +43,25 @@ impl Outgoing {
     /// Adds a message whose payload `render` appends to the buffer.
     #[inline]
     pub(crate) fn push(&mut self, opcode: Opcode, render: impl FnOnce(&mut Vec<u8>)) {
+        self.push_if(opcode, |out| {
+            render(out);
+            true
+        });
+    }
+
+    /// The same, unless `render` says that there is no message after all.
+    #[inline]
+    pub(crate) fn push_if(&mut self, opcode: Opcode, render: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let start = self.bytes.len();
         let mask = self.masks.as_mut().map(Masks::next);
         let frame = frame::begin(&mut self.bytes, mask);
-        render(&mut self.bytes);
+        if !render(&mut self.bytes) {
+            self.bytes.truncate(start);
+            return false;
+        }
         frame.finish(&mut self.bytes, opcode);
         self.frames += usize::from(!opcode.is_control());
+        true
     }
 
     pub(crate) fn push_control(&mut self, opcode: Opcode, payload: &[u8]) {

@@ -15,7 +15,7 @@
 
 mod table;
 
-pub use table::{QuantileTable, beta_symmetric_quantile, normal_quantile};
+pub use table::{QuantileTable, beta_symmetric_table, normal_quantile};
 
 use rand_core::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoroshiro128PlusPlus;

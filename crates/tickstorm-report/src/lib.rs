@@ -28,6 +28,7 @@
 pub mod format;
 mod json;
 mod model;
+pub mod plot;
 mod terminal;
 
 pub use json::*;

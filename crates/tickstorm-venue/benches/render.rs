@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde::{Serialize, Serializer};
 use tickstorm_market::{Body, BookChange, Kind, Listing, MarketSpec, Message, ShardMarket, Side};
 use tickstorm_random::Seed;
-use tickstorm_venue::{Decoder, Encoder, Replica, Venue};
+use tickstorm_venue::{Decoder, Encoder, Numbering, Replica, Venue};
 
 const START_UNIX_NS: i64 = 1_795_420_800_000_000_000;
 
@@ -76,7 +76,7 @@ impl Bench {
                     bytes += out.len();
                     out.clear();
                 }
-                encoder.encode(black_box(message), &mut out);
+                encoder.encode(black_box(message), &mut Numbering::default(), &mut out);
             }
             bytes += out.len();
             black_box(&mut out).clear();
@@ -109,7 +109,7 @@ impl Bench {
         let (message, change) = &changes[0];
         let update = DepthUpdate::new(message, change, &self.listing);
         let mut ours = Vec::new();
-        self.encoder().encode(message, &mut ours);
+        self.encoder().encode(message, &mut Numbering::default(), &mut ours);
         assert_eq!(serde_json::to_vec(&update).expect("a Vec takes everything"), ours, "the same message");
     }
 
@@ -148,15 +148,18 @@ impl Bench {
             lengths.clear();
             for message in piece {
                 let start = bytes.len();
-                encoder.encode(message, &mut bytes);
+                encoder.encode(message, &mut Numbering::default(), &mut bytes);
                 lengths.push(bytes.len() - start);
             }
             let decoded = once(piece.len(), &bytes, &lengths, |wire| {
-                black_box(decoder.decode(wire).expect("we wrote it"));
+                decoder.decode_each(wire, |said| {
+                    black_box(said.expect("we wrote it"));
+                });
             });
             let both = once(piece.len(), &bytes, &lengths, |wire| {
-                let decoded = decoder.decode(wire).expect("we wrote it");
-                replica.apply(&decoded).expect("the market is consistent");
+                decoder.decode_each(wire, |said| {
+                    replica.apply(&said.expect("we wrote it")).expect("the market is consistent");
+                });
             });
             reading = reading.min(decoded);
             applying = applying.min(both);
@@ -169,7 +172,7 @@ impl Bench {
         let mut encoder = self.encoder();
         let wire = |message| {
             let mut wire = Vec::new();
-            encoder.encode(message, &mut wire);
+            encoder.encode(message, &mut Numbering::default(), &mut wire);
             wire
         };
         messages.iter().map(wire).collect()
@@ -179,7 +182,9 @@ impl Bench {
         let mut decoder = Decoder::new(Venue::Binance, &self.listing);
         let ns = self.best_of(wires.len(), || {
             for wire in wires {
-                black_box(decoder.decode(black_box(wire)).expect("we wrote it"));
+                decoder.decode_each(black_box(wire), |said| {
+                    black_box(said.expect("we wrote it"));
+                });
             }
         });
         println!("{name:32}{ns:>10.1}");

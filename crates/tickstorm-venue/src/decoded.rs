@@ -1,18 +1,26 @@
 //! What a wire message says, in the market's units and without the venue's wording.
 
-use tickstorm_market::event::{AccountId, Execution, ExecutionKind, Message, Side, Ticker};
+use tickstorm_market::event::{
+    AccountId, Balance, Execution, ExecutionKind, Message, Quote, Side, Ticker, Trade,
+};
 use tickstorm_market::instrument::{AssetId, Instrument, SymbolId};
 
-/// One wire message, read. Prices are whole ticks and quantities whole lots of the symbol; amounts of money
-/// are in 1e-8 units; times are Unix milliseconds.
+/// A thing that a wire message says. Prices are whole ticks and quantities whole lots of the symbol; amounts of
+/// money are in 1e-8 units; times are Unix nanoseconds, as exact as the venue gives them. A field that some
+/// venues do not send is an `Option`.
 ///
 /// The slices live in the [`Decoder`](crate::Decoder) that read them and last until its next message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoded<'a> {
-    /// New quantities of price levels.
+    /// A number that counts the messages of a connection or channel, where a venue has one; comes before what
+    /// else the message says.
+    Numbered(Numbered),
+    /// Levels of a book: all of them, or new quantities.
     Depth(DepthUpdate<'a>),
     /// A public trade.
     Trade(TradePrint),
+    /// Trades of one order at one price, summed.
+    Aggregate(AggregateTrade),
     /// The best prices.
     Quote(QuoteUpdate),
     /// Rolling 24 h statistics.
@@ -23,6 +31,30 @@ pub enum Decoded<'a> {
     Balance(BalanceUpdate<'a>),
     /// A deposit or withdrawal.
     Transfer(TransferUpdate),
+    /// An instrument is traded, or no longer.
+    Status(StatusUpdate),
+    /// Nothing of the market: an answer, a heartbeat, a greeting. [`Protocol`](crate::Protocol) reads it.
+    Control,
+}
+
+/// The place of a message among those of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered {
+    /// What is counted.
+    pub counted: Counted,
+    /// Rises by one.
+    pub number: u64,
+}
+
+/// What a [`Numbered`] counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// Every message of the connection.
+    Frames,
+    /// Messages about own orders.
+    Orders,
+    /// Messages about balances.
+    Balances,
 }
 
 /// A price and the quantity there.
@@ -34,21 +66,62 @@ pub struct Level {
     pub quantity: u64,
 }
 
-/// New quantities of price levels; zero removes a level.
+/// Levels of a book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DepthUpdate<'a> {
     /// The instrument.
     pub symbol: SymbolId,
+    /// Whether these are all levels.
+    pub form: DepthForm,
+    /// How many levels a side the subscription is about, where the message tells; zero for all.
+    pub depth: Option<u32>,
     /// When the venue built the message.
-    pub event_ms: u64,
-    /// First book change folded into this message.
-    pub first_update_id: u64,
-    /// Last book change folded into this message; never below the first.
-    pub last_update_id: u64,
-    /// Changed bids, in the order of the message.
+    pub event_ns: Option<u64>,
+    /// When the engine made the last of the changes.
+    pub engine_ns: Option<u64>,
+    /// How the message continues those before it.
+    pub continuity: Continuity,
+    /// The number of the last change in the order of all the venue's channels.
+    pub cross_sequence: Option<u64>,
+    /// Of the book after this message.
+    pub checksum: Option<u32>,
+    /// Bids, in the order of the message.
     pub bids: &'a [Level],
-    /// Changed asks, in the order of the message.
+    /// Asks, in the order of the message.
     pub asks: &'a [Level],
+}
+
+/// What the levels of a [`DepthUpdate`] are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DepthForm {
+    /// The whole book, or its best part: they replace what was known.
+    Snapshot,
+    /// New quantities; zero removes a level.
+    Update,
+}
+
+/// How depth updates are chained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuity {
+    /// Not at all.
+    None,
+    /// By the numbers of the first and last book change folded in, the last never below the first. Of a snapshot
+    /// both are the last change that it contains.
+    Range {
+        /// First change.
+        first: u64,
+        /// Last change.
+        last: u64,
+    },
+    /// By naming the state that it follows.
+    Chain {
+        /// That state; none of a snapshot.
+        previous: Option<u64>,
+        /// The state after it.
+        id: u64,
+    },
+    /// By counting messages.
+    Count(u64),
 }
 
 /// A public trade.
@@ -57,14 +130,41 @@ pub struct TradePrint {
     /// The instrument.
     pub symbol: SymbolId,
     /// When the venue built the message.
-    pub event_ms: u64,
+    pub event_ns: Option<u64>,
     /// When the engine matched it.
-    pub engine_ms: u64,
-    /// Rises by one for each trade of the symbol.
+    pub engine_ns: u64,
+    /// Rises by one for each trade of the symbol; of several matches the last one's.
     pub trade_id: u64,
+    /// How many matches of one order at one price it sums up; one at most venues.
+    pub matches: u32,
     /// Ticks.
     pub price: u32,
     /// Lots.
+    pub quantity: u64,
+    /// The side of the order that took.
+    pub taker: Side,
+    /// The number of the trade in the order of all the venue's channels.
+    pub cross_sequence: Option<u64>,
+}
+
+/// All trades of one order at one price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AggregateTrade {
+    /// The instrument.
+    pub symbol: SymbolId,
+    /// When the venue built the message.
+    pub event_ns: u64,
+    /// When the engine matched them.
+    pub engine_ns: u64,
+    /// Rises by one for each aggregate of the symbol.
+    pub aggregate_id: u64,
+    /// First trade summed.
+    pub first_trade_id: u64,
+    /// Last trade summed.
+    pub last_trade_id: u64,
+    /// Ticks.
+    pub price: u32,
+    /// Lots of all of them.
     pub quantity: u64,
     /// The side of the order that took.
     pub taker: Side,
@@ -75,7 +175,9 @@ pub struct TradePrint {
 pub struct QuoteUpdate {
     /// The instrument.
     pub symbol: SymbolId,
-    /// The book change that this reflects.
+    /// When the venue built the message.
+    pub event_ns: Option<u64>,
+    /// The book change that this reflects, in the numbers of [`DepthUpdate::change_id`].
     pub update_id: u64,
     /// Best bid.
     pub bid: Level,
@@ -89,41 +191,37 @@ pub struct TickerUpdate {
     /// The instrument.
     pub symbol: SymbolId,
     /// When the venue built the message.
-    pub event_ms: u64,
-    /// Ticks from `open` to the last price.
-    pub change: i64,
-    /// The same as thousandths of a per cent of `open`.
-    pub change_millipercent: i64,
-    /// Quote volume by base volume: 1e-8 quote units for one whole base unit.
-    pub weighted_average_units: u64,
-    /// Last price before the window, ticks.
-    pub previous_close: u32,
-    /// The last trade.
-    pub last: Level,
-    /// Best bid.
-    pub bid: Level,
-    /// Best ask.
-    pub ask: Level,
-    /// First price in the window, ticks.
-    pub open: u32,
+    pub event_ns: Option<u64>,
+    /// Price of the last trade, ticks.
+    pub last: u32,
     /// Highest price in the window, ticks.
     pub high: u32,
     /// Lowest price in the window, ticks.
     pub low: u32,
     /// Lots traded in the window.
     pub volume: u64,
+    /// Lots of the last trade.
+    pub last_quantity: Option<u64>,
+    /// Best bid and best ask.
+    pub best: Option<[Level; 2]>,
+    /// First price in the window, ticks.
+    pub open: Option<u32>,
+    /// Ticks from `open` to `last`.
+    pub change: Option<i64>,
+    /// The same by `open`, in 1e-8, rounded to [`Rules::share_step`](crate::Rules).
+    pub change_share: Option<i64>,
+    /// Quote volume by base volume: 1e-8 quote units for one whole base unit.
+    pub weighted_average_units: Option<u64>,
     /// Money traded in the window, 1e-8 quote units.
-    pub quote_volume_units: u128,
-    /// Start of the window.
-    pub open_ms: u64,
-    /// End of the window.
-    pub close_ms: u64,
-    /// First trade in the window.
-    pub first_trade_id: u64,
-    /// Last trade in the window.
-    pub last_trade_id: u64,
+    pub quote_volume_units: Option<u128>,
+    /// Last price before the window, ticks.
+    pub previous_close: Option<u32>,
+    /// First and last trade in the window.
+    pub trade_ids: Option<[u64; 2]>,
     /// Trades in the window.
-    pub count: u64,
+    pub count: Option<u64>,
+    /// Start and end of the window.
+    pub window_ns: Option<[u64; 2]>,
 }
 
 /// What has become of an order.
@@ -142,14 +240,14 @@ pub enum OrderStatus {
 /// A change of an own order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutionReport {
-    /// Whose order.
+    /// Whose order; account 0 where the venue does not tell.
     pub account: AccountId,
     /// The instrument.
     pub symbol: SymbolId,
     /// When the venue built the message.
-    pub event_ms: u64,
+    pub event_ns: Option<u64>,
     /// When it happened in the engine.
-    pub engine_ms: u64,
+    pub engine_ns: u64,
     /// What happened.
     pub kind: ExecutionKind,
     /// What the order is now.
@@ -159,38 +257,40 @@ pub struct ExecutionReport {
     /// The venue's number of the order.
     pub order_id: u64,
     /// The venue's number of this report.
-    pub execution_id: u64,
+    pub execution_id: Option<u64>,
     /// The order's limit, ticks.
     pub price: u32,
     /// The order's whole quantity, lots.
     pub quantity: u64,
-    /// This fill; zero without one.
+    /// This fill; zero without one, and where the venue tells only what all fills come to.
     pub last: Level,
     /// Filled so far, lots.
     pub filled_quantity: u64,
     /// Price times quantity of this fill, 1e-8 quote units.
-    pub last_quote_units: u64,
+    pub last_quote_units: Option<u64>,
     /// Price times quantity filled so far, 1e-8 quote units.
-    pub filled_quote_units: u64,
+    pub filled_quote_units: Option<u64>,
     /// Fee of this fill, 1e-8 units of `fee_asset`.
     pub fee_units: u64,
-    /// What the fee is paid in; none without a fill.
+    /// What the fee is paid in; none without a fill that is told by itself.
     pub fee_asset: Option<AssetId>,
-    /// The public trade that filled it; none without a fill.
+    /// The public trade that filled it; none without a fill, or where the venue does not tell.
     pub trade_id: Option<u64>,
     /// When the order was placed.
-    pub placed_ms: u64,
+    pub placed_ns: Option<u64>,
 }
 
 /// New balances of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BalanceUpdate<'a> {
-    /// Whose.
+    /// Whose; account 0 where the venue does not tell.
     pub account: AccountId,
     /// When the venue built the message.
-    pub event_ms: u64,
+    pub event_ns: Option<u64>,
     /// When the account last changed.
-    pub engine_ms: u64,
+    pub engine_ns: u64,
+    /// Whether these are all the account's balances, from before which nothing is known.
+    pub form: DepthForm,
     /// The assets that may have changed.
     pub balances: &'a [AssetBalance],
 }
@@ -200,10 +300,12 @@ pub struct BalanceUpdate<'a> {
 pub struct AssetBalance {
     /// Of what.
     pub asset: AssetId,
-    /// Free to use.
-    pub free_units: i64,
-    /// Bound in open orders.
-    pub locked_units: i64,
+    /// Free and locked together.
+    pub total_units: i64,
+    /// Bound in open orders, where the venue tells.
+    pub locked_units: Option<i64>,
+    /// What was added to the total, fees taken off, where the venue tells.
+    pub change_units: Option<i64>,
 }
 
 /// Money that came from or went to outside the venue.
@@ -212,16 +314,38 @@ pub struct TransferUpdate {
     /// Whose.
     pub account: AccountId,
     /// When the venue built the message.
-    pub event_ms: u64,
+    pub event_ns: u64,
     /// When it was booked.
-    pub engine_ms: u64,
+    pub engine_ns: u64,
     /// Of what.
     pub asset: AssetId,
     /// 1e-8 units, positive for a deposit.
     pub amount_units: i64,
 }
 
-/// Turns run time into the wall-clock milliseconds of the wire.
+/// Whether an instrument is traded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusUpdate {
+    /// The instrument.
+    pub symbol: SymbolId,
+    /// When the venue built the message.
+    pub event_ns: Option<u64>,
+    /// Whether orders are matched.
+    pub trading: bool,
+}
+
+impl DepthUpdate<'_> {
+    /// The market's number of the last change, where the venue tells one: what quotes refer to.
+    pub fn change_id(&self) -> Option<u64> {
+        match self.continuity {
+            Continuity::Range { last, .. } => Some(last),
+            Continuity::Chain { id, .. } => Some(id),
+            Continuity::None | Continuity::Count(_) => self.cross_sequence,
+        }
+    }
+}
+
+/// Turns run time into the wall clock of the wire.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WallClock {
     start_unix_ns: u64,
@@ -234,36 +358,98 @@ impl WallClock {
     }
 
     #[inline]
-    pub(crate) fn ms(self, run_ns: u64) -> u64 {
-        self.start_unix_ns.saturating_add(run_ns) / 1_000_000
+    pub(crate) fn unix_ns(self, run_ns: u64) -> u64 {
+        self.start_unix_ns.saturating_add(run_ns)
+    }
+}
+
+impl TradePrint {
+    #[inline]
+    pub(crate) fn of(message: &Message, trade: &Trade, clock: WallClock) -> Self {
+        Self {
+            symbol: message.symbol,
+            event_ns: Some(clock.unix_ns(message.due_ns)),
+            engine_ns: clock.unix_ns(message.event_ns),
+            trade_id: trade.trade_id,
+            matches: 1,
+            price: trade.price,
+            quantity: trade.quantity,
+            taker: trade.taker,
+            cross_sequence: None,
+        }
+    }
+}
+
+impl QuoteUpdate {
+    #[inline]
+    pub(crate) fn of(message: &Message, quote: &Quote, clock: WallClock) -> Self {
+        Self {
+            symbol: message.symbol,
+            event_ns: Some(clock.unix_ns(message.due_ns)),
+            update_id: quote.update_id,
+            bid: Level { price: quote.bid, quantity: quote.bid_quantity },
+            ask: Level { price: quote.ask, quantity: quote.ask_quantity },
+        }
     }
 }
 
 impl TickerUpdate {
-    /// The statistics as a venue prints them. Divisions are exact and rounded half up, away from zero.
-    pub(crate) fn of(message: &Message, ticker: &Ticker, instrument: &Instrument, clock: WallClock) -> Self {
+    /// Statistics without what only some venues tell.
+    pub(crate) fn short(symbol: SymbolId, last: u32, high: u32, low: u32, volume: u64) -> Self {
+        Self {
+            symbol,
+            event_ns: None,
+            last,
+            high,
+            low,
+            volume,
+            last_quantity: None,
+            best: None,
+            open: None,
+            change: None,
+            change_share: None,
+            weighted_average_units: None,
+            quote_volume_units: None,
+            previous_close: None,
+            trade_ids: None,
+            count: None,
+            window_ns: None,
+        }
+    }
+
+    /// The statistics with everything that any venue prints; shares are rounded to `share_step`. Divisions are
+    /// exact and rounded half up, away from zero.
+    pub(crate) fn of(
+        message: &Message,
+        ticker: &Ticker,
+        instrument: &Instrument,
+        share_step: i64,
+        clock: WallClock,
+    ) -> Self {
         let change = i64::from(ticker.last) - i64::from(ticker.open);
-        let event_ms = clock.ms(message.due_ns);
+        let event_ns = clock.unix_ns(message.due_ns);
+        let quote = &ticker.quote;
         Self {
             symbol: message.symbol,
-            event_ms,
-            change,
-            change_millipercent: millipercent(change, ticker.open),
-            weighted_average_units: weighted_average_units(ticker, instrument.tick),
-            previous_close: ticker.previous_close,
-            last: Level { price: ticker.last, quantity: ticker.last_quantity },
-            bid: Level { price: ticker.quote.bid, quantity: ticker.quote.bid_quantity },
-            ask: Level { price: ticker.quote.ask, quantity: ticker.quote.ask_quantity },
-            open: ticker.open,
+            event_ns: Some(event_ns),
+            last: ticker.last,
             high: ticker.high,
             low: ticker.low,
             volume: ticker.volume,
-            quote_volume_units: ticker.quote_volume * u128::from(units_per_tick_lot(instrument)),
-            open_ms: clock.ms(ticker.open_ns),
-            close_ms: event_ms,
-            first_trade_id: ticker.first_trade_id,
-            last_trade_id: ticker.last_trade_id,
-            count: (ticker.last_trade_id + 1).saturating_sub(ticker.first_trade_id),
+            last_quantity: Some(ticker.last_quantity),
+            best: Some([
+                Level { price: quote.bid, quantity: quote.bid_quantity },
+                Level { price: quote.ask, quantity: quote.ask_quantity },
+            ]),
+            open: Some(ticker.open),
+            change: Some(change),
+            change_share: Some(change_share(change, ticker.open, share_step)),
+            weighted_average_units: Some(weighted_average_units(ticker, instrument.tick)),
+            quote_volume_units: Some(ticker.quote_volume * u128::from(units_per_tick_lot(instrument))),
+            previous_close: Some(ticker.previous_close),
+            trade_ids: Some([ticker.first_trade_id, ticker.last_trade_id]),
+            count: Some(ticker.last_trade_id.saturating_add(1).saturating_sub(ticker.first_trade_id)),
+            window_ns: Some([clock.unix_ns(ticker.open_ns), event_ns]),
         }
     }
 }
@@ -279,8 +465,8 @@ impl ExecutionReport {
         Self {
             account: execution.account,
             symbol: message.symbol,
-            event_ms: clock.ms(message.due_ns),
-            engine_ms: clock.ms(message.event_ns),
+            event_ns: Some(clock.unix_ns(message.due_ns)),
+            engine_ns: clock.unix_ns(message.event_ns),
             kind: execution.kind,
             status: match execution.kind {
                 ExecutionKind::New => OrderStatus::New,
@@ -292,18 +478,37 @@ impl ExecutionReport {
             },
             side: execution.side,
             order_id: execution.order_id,
-            execution_id: execution.execution_id,
+            execution_id: Some(execution.execution_id),
             price: execution.price,
             quantity: execution.quantity,
             last: Level { price: execution.last_price, quantity: execution.last_quantity },
             filled_quantity: execution.filled_quantity,
-            last_quote_units: instrument.notional(execution.last_price, execution.last_quantity),
-            filled_quote_units: instrument.notional(execution.price, execution.filled_quantity),
+            last_quote_units: Some(instrument.notional(execution.last_price, execution.last_quantity)),
+            filled_quote_units: Some(instrument.notional(execution.price, execution.filled_quantity)),
             fee_units: execution.fee,
             fee_asset: filled_by_trade.then_some(execution.fee_asset),
             trade_id: filled_by_trade.then_some(execution.trade_id),
-            placed_ms: clock.ms(execution.placed_ns),
+            placed_ns: Some(clock.unix_ns(execution.placed_ns)),
         }
+    }
+}
+
+impl AssetBalance {
+    #[inline]
+    pub(crate) fn of(balance: &Balance) -> Self {
+        let signed = |units| i64::try_from(units).unwrap_or(i64::MAX);
+        let locked_units = signed(balance.locked);
+        Self {
+            asset: balance.asset,
+            total_units: signed(balance.free).saturating_add(locked_units),
+            locked_units: Some(locked_units),
+            change_units: None,
+        }
+    }
+
+    /// What is not bound in open orders, as far as the venue tells.
+    pub fn free_units(&self) -> i64 {
+        self.total_units.saturating_sub(self.locked_units.unwrap_or(0))
     }
 }
 
@@ -312,15 +517,19 @@ pub(crate) fn units_per_tick_lot(instrument: &Instrument) -> u64 {
     instrument.notional(1, 1)
 }
 
-/// `change` as thousandths of a per cent of `open`; zero if there is no opening price.
-pub(crate) fn millipercent(change: i64, open: u32) -> i64 {
+/// `change` by `open` in 1e-8, rounded half up, away from zero, to whole steps; zero if there is no opening price.
+pub(crate) fn change_share(change: i64, open: u32, step: i64) -> i64 {
     let open = i64::from(open);
     if open == 0 {
         return 0;
     }
-    let magnitude = (2 * change.abs() * 100_000 + open) / (2 * open);
-    magnitude * change.signum()
+    let whole = change.abs().saturating_mul(SHARE_UNITS / step);
+    let magnitude = (2 * whole + open) / (2 * open);
+    magnitude * change.signum() * step
 }
+
+/// 1e-8 are one.
+const SHARE_UNITS: i64 = 100_000_000;
 
 /// Quote volume by base volume. Lies between low and high, since both are whole units; the last price without
 /// trades.

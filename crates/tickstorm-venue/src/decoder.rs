@@ -3,9 +3,10 @@
 use thiserror::Error;
 use tickstorm_market::instrument::Listing;
 
-use crate::binance;
 use crate::decoded::Decoded;
+use crate::json::{skip_space, value_end};
 use crate::venue::Venue;
+use crate::{binance, bybit, coinbase, kraken, okx};
 
 /// Reads a venue's messages, whoever wrote them: fields in any order, spaces, escapes and unknown fields are
 /// accepted, but the wording of the venue itself is read several times faster.
@@ -15,6 +16,10 @@ pub struct Decoder(Dialect);
 #[derive(Debug, Clone)]
 enum Dialect {
     Binance(binance::Decoder),
+    Coinbase(coinbase::Decoder),
+    Kraken(kraken::Decoder),
+    Okx(okx::Decoder),
+    Bybit(bybit::Decoder),
 }
 
 /// Why a message cannot be read. Values from the wire are quoted up to their first 64 characters.
@@ -148,26 +153,62 @@ impl DecodeError {
 impl Decoder {
     /// A decoder for the instruments and assets of `listing`.
     pub fn new(venue: Venue, listing: &Listing) -> Self {
-        match venue {
-            Venue::Binance => Self(Dialect::Binance(binance::Decoder::new(listing))),
-        }
+        Self(match venue {
+            Venue::Binance => Dialect::Binance(binance::Decoder::new(listing)),
+            Venue::Coinbase => Dialect::Coinbase(coinbase::Decoder::new(listing)),
+            Venue::Kraken => Dialect::Kraken(kraken::Decoder::new(listing)),
+            Venue::Okx => Dialect::Okx(okx::Decoder::new(listing)),
+            Venue::Bybit => Dialect::Bybit(bybit::Decoder::new(listing)),
+        })
     }
 
-    /// Reads one message. Allocates only for an error or a foreign wording.
+    /// Reads a wire message, calling `each` for everything that it says, in order, once at least; or a batch
+    /// `[m1,m2,...]` of messages. When a message is wrong, the call gets the error, and the rest of the message is
+    /// not read; when the array of a batch itself is broken, the last call gets that error, since where a next
+    /// message would begin is unknown. Allocates only for an error or a foreign wording.
     #[inline]
-    pub fn decode(&mut self, bytes: &[u8]) -> Result<Decoded<'_>, DecodeError> {
-        match &mut self.0 {
-            Dialect::Binance(decoder) => decoder.decode(bytes),
-        }
-    }
-
-    /// Reads a batch `[m1,m2,...]`, calling `each` once for every message in it; anything else is a batch of
-    /// one. When the array itself is broken, the last call gets that error, since where a next message would
-    /// begin is unknown.
-    #[inline]
-    pub fn decode_each(&mut self, bytes: &[u8], each: impl FnMut(Result<Decoded<'_>, DecodeError>)) {
+    pub fn decode_each(&mut self, bytes: &[u8], mut each: impl FnMut(Result<Decoded<'_>, DecodeError>)) {
         match &mut self.0 {
             Dialect::Binance(decoder) => decoder.decode_each(bytes, each),
+            Dialect::Coinbase(decoder) => each_of_batch(bytes, |it| decoder.decode_each(it, &mut each)),
+            Dialect::Kraken(decoder) => each_of_batch(bytes, |it| decoder.decode_each(it, &mut each)),
+            Dialect::Okx(decoder) => each_of_batch(bytes, |it| decoder.decode_each(it, &mut each)),
+            Dialect::Bybit(decoder) => each_of_batch(bytes, |it| decoder.decode_each(it, &mut each)),
+        }
+    }
+
+    /// The instruments that a message of the venue lists, as [`Encoder::instruments`](crate::Encoder::instruments)
+    /// writes them; none if it is another message. Start prices are not told: they are zero.
+    pub fn read_instruments(venue: Venue, bytes: &[u8]) -> Result<Option<Listing>, DecodeError> {
+        match venue {
+            Venue::Binance => binance::read_instruments(bytes),
+            Venue::Coinbase => coinbase::read_instruments(bytes),
+            Venue::Kraken => kraken::read_instruments(bytes),
+            Venue::Okx => okx::read_instruments(bytes),
+            Venue::Bybit => bybit::read_instruments(bytes),
+        }
+    }
+}
+
+/// The messages of a batch one by one, or the one message that it is. Where the array is broken, what is left of
+/// it is handed on, so that reading it fails.
+fn each_of_batch(bytes: &[u8], mut message: impl FnMut(&[u8])) {
+    let mut at = skip_space(bytes, 0);
+    if bytes.get(at) != Some(&b'[') {
+        return message(bytes);
+    }
+    at = skip_space(bytes, at + 1);
+    if bytes.get(at) == Some(&b']') && skip_space(bytes, at + 1) == bytes.len() {
+        return;
+    }
+    loop {
+        let Ok(end) = value_end(bytes, at) else { return message(&bytes[at..]) };
+        message(&bytes[at..end]);
+        at = skip_space(bytes, end);
+        match bytes.get(at) {
+            Some(b',') => at = skip_space(bytes, at + 1),
+            Some(b']') if skip_space(bytes, at + 1) == bytes.len() => return,
+            _ => return message(&bytes[at..]),
         }
     }
 }

@@ -1,45 +1,152 @@
 //! From the market to a venue's wire.
 
-use tickstorm_market::event::Message;
+use tickstorm_market::event::{Message, Snapshot};
 use tickstorm_market::instrument::Listing;
 
-use crate::binance;
 use crate::decoded::Decoded;
 use crate::venue::Venue;
+use crate::{binance, bybit, coinbase, kraken, okx};
 
-/// Writes messages as a venue does. What does not change from message to message is prepared when it is
-/// built.
+/// Writes messages as a venue does: one connection's worth of every channel, all of them on one wire. What does
+/// not change from message to message is prepared when it is built.
+///
+/// Some venues' messages refer to more than the change they tell: a checksum of the book, a level that comes into
+/// sight when another is removed, the last known statistics. For these an encoder keeps a book of each symbol
+/// that it was given a snapshot of.
 #[derive(Debug, Clone)]
 pub struct Encoder(Dialect);
 
 #[derive(Debug, Clone)]
 enum Dialect {
     Binance(binance::Encoder),
+    Coinbase(coinbase::Encoder),
+    Kraken(kraken::Encoder),
+    Okx(okx::Encoder),
+    Bybit(bybit::Encoder),
+}
+
+/// The numbers that a connection's messages carry beside their content. Not part of the encoder, so that many
+/// connections can share one. A new connection starts with the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Numbering {
+    /// Messages so far.
+    pub frames: u64,
+    /// Messages about own orders so far.
+    pub orders: u64,
+    /// Messages about balances so far.
+    pub balances: u64,
+}
+
+/// Whether Coinbase's frames have the field `client_id`, which is gone from the wire but which some clients still
+/// insist on. It is always empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ClientId {
+    /// As on the wire today.
+    #[default]
+    Absent,
+    /// As on the wire before 2026.
+    Empty,
+}
+
+macro_rules! each_dialect {
+    ($self:expr, $encoder:ident => $call:expr) => {
+        match $self {
+            Dialect::Binance($encoder) => $call,
+            Dialect::Coinbase($encoder) => $call,
+            Dialect::Kraken($encoder) => $call,
+            Dialect::Okx($encoder) => $call,
+            Dialect::Bybit($encoder) => $call,
+        }
+    };
 }
 
 impl Encoder {
-    /// An encoder for the instruments of `listing`. Wall-clock fields are `start_unix_ns`, the Unix time of
-    /// the run's start, plus run time; a start before 1970 counts as 1970.
+    /// An encoder for the instruments of `listing`, of whole books. Wall-clock fields are `start_unix_ns`, the
+    /// Unix time of the run's start, plus run time; a start before 1970 counts as 1970.
     pub fn new(venue: Venue, listing: &Listing, start_unix_ns: i64) -> Self {
-        match venue {
-            Venue::Binance => Self(Dialect::Binance(binance::Encoder::new(listing, start_unix_ns))),
+        Self::with_depth(venue, listing, start_unix_ns, venue.rules().whole_depth())
+    }
+
+    /// The same for subscribers of so many levels a side, one of the venue's
+    /// [`depths`](crate::Rules::depths).
+    pub fn with_depth(venue: Venue, listing: &Listing, start_unix_ns: i64, depth: u32) -> Self {
+        Self(match venue {
+            Venue::Binance => Dialect::Binance(binance::Encoder::new(listing, start_unix_ns, depth)),
+            Venue::Coinbase => Dialect::Coinbase(coinbase::Encoder::new(listing, start_unix_ns, depth)),
+            Venue::Kraken => Dialect::Kraken(kraken::Encoder::new(listing, start_unix_ns, depth)),
+            Venue::Okx => Dialect::Okx(okx::Encoder::new(listing, start_unix_ns, depth)),
+            Venue::Bybit => Dialect::Bybit(bybit::Encoder::new(listing, start_unix_ns, depth)),
+        })
+    }
+
+    /// Changes the form of frames, at Coinbase; other venues have nothing like it.
+    pub fn set_client_id(&mut self, client_id: ClientId) {
+        if let Dialect::Coinbase(encoder) = &mut self.0 {
+            encoder.set_client_id(client_id);
         }
     }
 
-    /// Appends exactly one wire message, without framing. The message must be of the listing's market.
-    /// Allocates only when `out` must grow.
-    #[inline]
-    pub fn encode(&mut self, message: &Message, out: &mut Vec<u8>) {
-        match &mut self.0 {
-            Dialect::Binance(encoder) => encoder.encode(message, out),
+    /// Books with the checksum that OKX has retired, for clients that still want it. Of other venues nothing
+    /// changes.
+    pub fn with_retired_checksums(mut self) -> Self {
+        if let Dialect::Okx(encoder) = &mut self.0 {
+            encoder.write_checksums();
         }
+        self
     }
 
-    /// Appends one wire message of any content, such as a depth update that folds many book changes.
+    /// Starts the encoder's book of a symbol, without a message. To be given for every symbol before its first
+    /// message.
+    pub fn seed(&mut self, snapshot: &Snapshot) {
+        each_dialect!(&mut self.0, encoder => encoder.seed(snapshot));
+    }
+
+    /// Appends the message with all instruments that a client of the venue gets or asks for first, on its socket
+    /// or by REST.
+    pub fn instruments(&mut self, due_ns: u64, numbering: &mut Numbering, out: &mut Vec<u8>) {
+        each_dialect!(&mut self.0, encoder => encoder.instruments(due_ns, numbering, out));
+    }
+
+    /// Appends the message with a symbol's whole book, or the part of it that subscribers see, and starts the
+    /// encoder's own book from it.
+    pub fn snapshot(
+        &mut self,
+        snapshot: &Snapshot,
+        due_ns: u64,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) {
+        each_dialect!(&mut self.0, encoder => encoder.snapshot(snapshot, due_ns, numbering, out));
+    }
+
+    /// Appends one wire message, without framing, or nothing and returns `false` where the venue does not tell
+    /// its clients: of a level that they do not see, say. The message must be of the listing's market. Allocates
+    /// only when `out` must grow.
     #[inline]
-    pub fn encode_decoded(&mut self, decoded: &Decoded<'_>, out: &mut Vec<u8>) {
-        match &mut self.0 {
-            Dialect::Binance(encoder) => encoder.encode_decoded(decoded, out),
-        }
+    pub fn encode(&mut self, message: &Message, numbering: &mut Numbering, out: &mut Vec<u8>) -> bool {
+        each_dialect!(&mut self.0, encoder => encoder.encode(message, numbering, out))
+    }
+
+    /// Appends several messages, all of one symbol and one kind, as the one wire message into which the venue
+    /// folds them: book changes by level, trades one by one, of all others the last. The wire message has the due
+    /// time of the last.
+    pub fn encode_batch(
+        &mut self,
+        messages: &[Message],
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        each_dialect!(&mut self.0, encoder => encoder.encode_batch(messages, numbering, out))
+    }
+
+    /// Appends one wire message of any content, whatever the encoder's books say. `false` where the venue has no
+    /// such message.
+    pub fn encode_decoded(
+        &mut self,
+        decoded: &Decoded<'_>,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        each_dialect!(&mut self.0, encoder => encoder.encode_decoded(decoded, numbering, out))
     }
 }

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::decoder::DecodeError;
@@ -49,14 +51,45 @@ impl<'a> Object<'a> {
         Some(Value { message: self.message, field, raw })
     }
 
+    /// All fields by their names. In errors they go by the name of the object.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
+        let value = |raw| Value { message: self.message, field: self.event, raw };
+        self.fields.iter().map(move |(name, raw)| (&**name, value(*raw)))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     pub(crate) fn field(&self, field: &'static str) -> Result<Value<'a>, DecodeError> {
         self.find(field).ok_or(DecodeError::MissingField { event: self.event, field })
     }
 }
 
 impl<'a> Value<'a> {
-    pub(crate) fn object(self) -> Result<Object<'a>, DecodeError> {
+    /// A value that was cut out of `message` already.
+    pub(crate) fn new(message: &'a str, field: &'static str, raw: &'a RawValue) -> Self {
+        Self { message, field, raw }
+    }
+
+    /// An object whose fields are known beforehand.
+    pub(crate) fn read<T: Deserialize<'a>>(self) -> Result<T, DecodeError> {
         if !self.raw.get().starts_with('{') {
+            return Err(self.wrong("an object"));
+        }
+        serde_json::from_str(self.raw.get()).map_err(|error| malformed(self.message, self.offset(), &error))
+    }
+
+    /// Calls `each` for every element of an array, without allocating, until it returns an error.
+    pub(crate) fn each(
+        self,
+        mut each: impl FnMut(Value<'a>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        self.elements(|raw: &'a RawValue| each(Value { raw, ..self }))
+    }
+
+    pub(crate) fn object(self) -> Result<Object<'a>, DecodeError> {
+        if !self.is_object() {
             return Err(self.wrong("an object"));
         }
         let Fields(fields) = serde_json::from_str(self.raw.get())
@@ -65,7 +98,7 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn array(self) -> Result<impl Iterator<Item = Value<'a>>, DecodeError> {
-        if !self.raw.get().starts_with('[') {
+        if !self.is_array() {
             return Err(self.wrong("an array"));
         }
         let elements: Vec<&'a RawValue> = serde_json::from_str(self.raw.get())
@@ -116,14 +149,77 @@ impl<'a> Value<'a> {
         }
     }
 
+    pub(crate) fn is_object(&self) -> bool {
+        self.raw.get().starts_with('{')
+    }
+
+    pub(crate) fn is_array(&self) -> bool {
+        self.raw.get().starts_with('[')
+    }
+
+    /// Where the value stands in the message.
+    pub(crate) fn range(self) -> Range<usize> {
+        self.offset()..self.offset() + self.raw.get().len()
+    }
+
     pub(crate) fn name(self) -> &'static str {
         self.field
+    }
+
+    /// The value as it stands in the message.
+    pub(crate) fn raw(self) -> &'a str {
+        self.raw.get()
+    }
+
+    /// The content of a string without escapes.
+    #[inline]
+    pub(crate) fn plain(self) -> Option<&'a str> {
+        let text = self.raw.get().strip_prefix('"')?.strip_suffix('"')?;
+        (!text.contains('\\')).then_some(text)
+    }
+
+    /// The content of a string for an error's text.
+    pub(crate) fn shown(self) -> String {
+        quoted(self.raw.get().trim_matches('"'))
     }
 
     /// Where the value begins in the message: a raw value is a part of its text.
     fn offset(self) -> usize {
         self.raw.get().as_ptr() as usize - self.message.as_ptr() as usize
     }
+}
+
+/// Readers of messages whose fields have a struct, which keeps their values as raw text.
+impl<'a> Value<'a> {
+    /// The elements of an array, one after the other and without a list of them. Ends at the first error.
+    pub(crate) fn elements<T: Deserialize<'a>>(
+        self,
+        mut each: impl FnMut(T) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        if !self.raw.get().starts_with('[') {
+            return Err(self.wrong("an array"));
+        }
+        let mut refused = None;
+        let mut deserializer = serde_json::Deserializer::from_str(self.raw.get());
+        let elements = Elements {
+            each: |element| each(element).map_err(|error| refused = Some(error)),
+            element: PhantomData,
+        };
+        let result = deserializer.deserialize_seq(elements);
+        match (refused, result) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(malformed(self.message, self.offset(), &error)),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+}
+
+/// A whole message as a struct.
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(&'a str, T), DecodeError> {
+    let message =
+        std::str::from_utf8(bytes).map_err(|error| DecodeError::NotUtf8 { offset: error.valid_up_to() })?;
+    let value = serde_json::from_str(message).map_err(|error| malformed(message, 0, &error))?;
+    Ok((message, value))
 }
 
 /// A piece of the message for an error's text, cut where it could grow without bound.
@@ -195,7 +291,7 @@ fn check_depth(bytes: &[u8]) -> Result<(), DecodeError> {
 
 /// `part_offset` is where the text that serde read begins in `message`. serde counts lines and columns from
 /// one.
-fn malformed(message: &str, part_offset: usize, error: &serde_json::Error) -> DecodeError {
+pub(crate) fn malformed(message: &str, part_offset: usize, error: &serde_json::Error) -> DecodeError {
     let part = &message[part_offset..];
     let line_start: usize =
         part.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
@@ -203,6 +299,27 @@ fn malformed(message: &str, part_offset: usize, error: &serde_json::Error) -> De
     let text = error.to_string();
     let problem = text.split(" at line ").next().unwrap_or(&text);
     DecodeError::Malformed { offset, problem: quoted(problem) }
+}
+
+/// Hands on what an array holds.
+struct Elements<T, F> {
+    each: F,
+    element: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T) -> Result<(), ()>> Visitor<'de> for Elements<T, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element()? {
+            (self.each)(element).map_err(|()| A::Error::custom("refused"))?;
+        }
+        Ok(())
+    }
 }
 
 /// The names and values of an object in their order.

@@ -3,7 +3,8 @@
 //!
 //! An [`Encoder`] writes the messages of [`tickstorm_market`] as a [`Venue`] does, a [`Decoder`] reads them
 //! back into plain ticks and lots, and a [`Replica`] rebuilds the books from them and names every [`Fault`]:
-//! a missing update, a trade away from the touch, statistics that do not add up.
+//! a missing update, a trade away from the touch, statistics that do not add up. Beside the venues' dialects,
+//! [`normalised`] streams say all that the market says, compactly.
 //!
 //! This crate opens no socket and asks no clock. It neither frames messages nor decides when they are sent,
 //! and it knows nothing of the market but its vocabulary.
@@ -11,7 +12,7 @@
 //! ```
 //! use tickstorm_market::event::{Body, BookChange, Message, Side};
 //! use tickstorm_market::instrument::{AssetId, Instrument, Listing, SymbolId};
-//! use tickstorm_venue::{Decoder, Encoder, Replica, Venue};
+//! use tickstorm_venue::{Decoder, Encoder, Numbering, Replica, Venue};
 //!
 //! let instrument = Instrument {
 //!     id: SymbolId(0),
@@ -37,7 +38,8 @@
 //!
 //! let start_unix_ns = 1_795_420_800_000_000_000;
 //! let mut wire = Vec::new();
-//! Encoder::new(Venue::Binance, &listing, start_unix_ns).encode(&message, &mut wire);
+//! let mut encoder = Encoder::new(Venue::Binance, &listing, start_unix_ns);
+//! assert!(encoder.encode(&message, &mut Numbering::default(), &mut wire));
 //! assert_eq!(
 //!     std::str::from_utf8(&wire)?,
 //!     r#"{"e":"depthUpdate","E":1795420800200,"s":"BTCUSDT","U":1,"u":1,"b":[["67012.40000000","0.12000000"]],"a":[]}"#
@@ -45,25 +47,41 @@
 //!
 //! let mut decoder = Decoder::new(Venue::Binance, &listing);
 //! let mut replica = Replica::new(Venue::Binance, &listing);
-//! replica.apply(&decoder.decode(&wire)?)?;
+//! decoder.decode_each(&wire, |said| replica.apply(&said.unwrap()).unwrap());
 //! assert_eq!(replica.levels(SymbolId(0), Side::Buy).collect::<Vec<_>>(), [(670_124, 12_000)]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod binance;
+mod bybit;
+mod cadence;
+mod coinbase;
 pub mod decoded;
 mod decoder;
 mod encoder;
 mod json;
+mod kraken;
+mod ladder;
 mod names;
+pub mod normalised;
+mod okx;
+pub mod protocol;
 mod replica;
+pub mod rest;
+mod rules;
+pub mod sniff;
 #[cfg(test)]
 mod testing;
 mod text;
 mod venue;
+mod window;
 
+pub use cadence::Batcher;
 pub use decoded::Decoded;
 pub use decoder::{DecodeError, Decoder};
-pub use encoder::Encoder;
-pub use replica::{Fault, Replica, ReplicaBook};
+pub use encoder::{ClientId, Encoder, Numbering};
+pub use protocol::Protocol;
+pub use replica::{Conduct, Fault, Replica, ReplicaBook, Sequences};
+pub use rest::Rest;
+pub use rules::{Cadence, Rules};
 pub use venue::{UnknownVenue, Venue};

@@ -1,37 +1,50 @@
 //! The books and orders that a consumer rebuilds from a venue's messages, and the checks it can make on the
 //! way.
 
+mod accounts;
+mod book;
 mod fault;
+mod position;
 
+pub use book::{Conduct, ReplicaBook};
 pub use fault::Fault;
 
-use tickstorm_market::event::{ExecutionKind, Side, Snapshot};
-use tickstorm_market::instrument::{Instrument, Listing, SymbolId, UNITS_PER_WHOLE};
+use tickstorm_market::event::{Side, Snapshot};
+use tickstorm_market::instrument::{Listing, SymbolId};
 
-use crate::binance;
-use crate::decoded::{
-    AssetBalance, Decoded, DepthUpdate, ExecutionReport, Level, OrderStatus, QuoteUpdate, TickerUpdate,
-    TradePrint, millipercent,
-};
+use crate::decoded::{Counted, Decoded, Level, Numbered};
 use crate::venue::Venue;
+use accounts::Accounts;
 
 /// All books of a listing, kept from the messages of one connection or of many.
 ///
-/// The messages of each symbol must come in the market's order, as the encoder writes them: the checks
-/// compare kinds of message with each other, which a venue that folds some kinds and not others would not
-/// survive.
+/// In [`Conduct::Realtime`], to begin with, the messages of each symbol must come in the market's order, as the
+/// encoder writes them: the checks compare kinds of message with each other.
 #[derive(Debug, Clone)]
 pub struct Replica {
     listing: Listing,
     books: Box<[ReplicaBook]>,
+    accounts: Accounts,
 }
 
 impl Replica {
     /// Empty books that have not heard of anything yet: the first messages are taken as they come, and what
     /// needs a complete book is not checked before [`Replica::seed`].
     pub fn new(venue: Venue, listing: &Listing) -> Self {
-        let books = listing.instruments.iter().map(|instrument| ReplicaBook::new(venue, instrument));
-        Self { listing: listing.clone(), books: books.collect() }
+        Self::with_depth(venue, listing, venue.rules().whole_depth())
+    }
+
+    /// The same for a subscription of so many levels a side, one of the venue's [`depths`](crate::Rules::depths),
+    /// where the venue's messages do not tell.
+    pub fn with_depth(venue: Venue, listing: &Listing, depth: u32) -> Self {
+        let books =
+            listing.instruments.iter().map(|instrument| ReplicaBook::with_depth(venue, instrument, depth));
+        Self { listing: listing.clone(), books: books.collect(), accounts: Accounts::new(venue) }
+    }
+
+    /// What to expect of the order of messages from here on.
+    pub fn set_conduct(&mut self, conduct: Conduct) {
+        self.books.iter_mut().for_each(|book| book.set_conduct(conduct));
     }
 
     /// Replaces a book by a snapshot, from which on it is complete. Snapshots of foreign symbols are ignored.
@@ -52,11 +65,18 @@ impl Replica {
             Decoded::Trade(print) => self.book_mut(print.symbol)?.on_trade(print),
             Decoded::Quote(update) => self.book_mut(update.symbol)?.on_quote(update),
             Decoded::Ticker(update) => self.book_mut(update.symbol)?.on_ticker(update),
-            Decoded::Execution(report) => self.book_mut(report.symbol)?.on_execution(report),
-            Decoded::Balance(update) => {
-                update.balances.iter().try_for_each(|balance| self.check_balance(balance, update.account.0))
+            Decoded::Execution(report) => {
+                let book = self.book_mut(report.symbol)?;
+                let result = book.on_execution(report);
+                self.accounts.on_execution(report, self.listing.instrument(report.symbol));
+                result
             }
-            Decoded::Transfer(_) => Ok(()),
+            Decoded::Balance(update) => self.accounts.on_balance(update, &self.listing),
+            Decoded::Transfer(update) => {
+                self.accounts.on_transfer(update);
+                Ok(())
+            }
+            Decoded::Numbered(_) | Decoded::Aggregate(_) | Decoded::Status(_) | Decoded::Control => Ok(()),
         }
     }
 
@@ -81,442 +101,42 @@ impl Replica {
     fn book_mut(&mut self, symbol: SymbolId) -> Result<&mut ReplicaBook, Fault> {
         self.books.get_mut(symbol.0 as usize).ok_or(Fault::UnknownSymbol { symbol })
     }
-
-    fn check_balance(&self, balance: &AssetBalance, account: u32) -> Result<(), Fault> {
-        let negative = |field, units| {
-            let asset = self.listing.assets.get(balance.asset.0 as usize).cloned().unwrap_or_default();
-            Fault::NegativeBalance { account, asset, field, found: units }
-        };
-        if balance.free_units < 0 {
-            return Err(negative("free", balance.free_units));
-        }
-        if balance.locked_units < 0 {
-            return Err(negative("locked", balance.locked_units));
-        }
-        Ok(())
-    }
 }
 
-/// One symbol's book, its last trade and quote, and the own orders on it.
-#[derive(Debug, Clone)]
-pub struct ReplicaBook {
-    venue: Venue,
-    instrument: Instrument,
-    bids: Ladder,
-    asks: Ladder,
-    position: Position,
-    /// Whether the book is complete: seeded, and no update missed since.
-    synchronised: bool,
-    last_trade: Option<TradePrint>,
-    last_quote_id: u64,
-    /// By order id, rising.
-    orders: Vec<OpenOrder>,
+/// The numbers that a connection's messages carry beside their content, where a venue counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sequences {
+    last: [Option<u64>; 3],
 }
 
-/// How far a book has followed its updates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Position {
-    /// Nothing heard yet.
-    Unknown,
-    /// At a snapshot with this update id.
-    Snapshot(u64),
-    /// At an update whose last id this is.
-    Update(u64),
-}
-
-/// Why an update does not continue a book.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Misfit {
-    /// Updates between the book and this one are missing.
-    Gap { expected: u64 },
-    /// The book is past this update.
-    Old { last: u64 },
-}
-
-#[derive(Debug, Clone, Copy)]
-struct OpenOrder {
-    id: u64,
-    filled_quantity: u64,
-    filled_quote_units: u64,
-}
-
-impl ReplicaBook {
-    /// An empty book that has not heard of anything yet.
-    pub fn new(venue: Venue, instrument: &Instrument) -> Self {
-        Self {
-            venue,
-            instrument: instrument.clone(),
-            bids: Ladder::default(),
-            asks: Ladder::default(),
-            position: Position::Unknown,
-            synchronised: false,
-            last_trade: None,
-            last_quote_id: 0,
-            orders: Vec::new(),
-        }
-    }
-
-    /// Replaces the levels by those of a snapshot, from which on the book is complete.
-    pub fn seed(&mut self, snapshot: &Snapshot) {
-        self.bids.fill(&snapshot.bids, bid_rank);
-        self.asks.fill(&snapshot.asks, ask_rank);
-        self.position = Position::Snapshot(snapshot.update_id);
-        self.synchronised = true;
-    }
-
-    /// Whether the book is complete: seeded, and no update missed since.
-    pub fn is_synchronised(&self) -> bool {
-        self.synchronised
-    }
-
-    /// The last book change that the book contains.
-    pub fn update_id(&self) -> Option<u64> {
-        match self.position {
-            Position::Unknown => None,
-            Position::Snapshot(id) | Position::Update(id) => Some(id),
-        }
-    }
-
-    /// The levels of one side, best first.
-    pub fn levels(&self, side: Side) -> impl Iterator<Item = Level> {
-        let ladder = self.ladder(side);
-        ladder.rungs.iter().rev().map(move |rung| rung.level(side))
-    }
-
-    /// The best level of one side.
-    #[inline]
-    pub fn best(&self, side: Side) -> Option<Level> {
-        self.ladder(side).rungs.last().map(|rung| rung.level(side))
-    }
-
-    /// Takes in a depth update by the venue's rule of continuity. An old one is ignored; after a gap the
-    /// update is adopted, but the book is no longer complete.
-    #[inline]
-    pub fn on_depth(&mut self, update: &DepthUpdate<'_>) -> Result<(), Fault> {
-        let fit = match self.venue {
-            Venue::Binance => binance::admit(self.position, update),
-        };
-        if let Err(Misfit::Old { last }) = fit {
-            return Err(Fault::OldUpdate { symbol: self.name(), last, found: update.last_update_id });
-        }
-        for level in update.bids {
-            self.bids.set(bid_rank(level.price), level.quantity);
-        }
-        for level in update.asks {
-            self.asks.set(ask_rank(level.price), level.quantity);
-        }
-        self.position = Position::Update(update.last_update_id);
-        if let Err(Misfit::Gap { expected }) = fit {
-            self.synchronised = false;
-            return Err(Fault::UpdateGap { symbol: self.name(), expected, found: update.first_update_id });
-        }
-        self.check_crossed()
-    }
-
-    /// Takes in a trade: numbered without gaps, at the best price of the side that it took from, and no
-    /// larger than what rests there.
-    pub fn on_trade(&mut self, print: &TradePrint) -> Result<(), Fault> {
-        let last = self.last_trade.map(|trade| trade.trade_id);
-        if let Some(last) = last.filter(|&last| print.trade_id <= last) {
-            return Err(Fault::OldTrade { symbol: self.name(), last, found: print.trade_id });
-        }
-        self.last_trade = Some(*print);
-        if let Some(expected) = last.map(|last| last + 1).filter(|&expected| expected != print.trade_id) {
-            return Err(Fault::TradeGap { symbol: self.name(), expected, found: print.trade_id });
-        }
-        self.check_touch(print)
-    }
-
-    /// Takes in best prices: newer than the last ones, and the book's own if they reflect its last change.
-    pub fn on_quote(&mut self, update: &QuoteUpdate) -> Result<(), Fault> {
-        if update.update_id <= self.last_quote_id {
-            return Err(Fault::OldQuote {
-                symbol: self.name(),
-                last: self.last_quote_id,
-                found: update.update_id,
-            });
-        }
-        self.last_quote_id = update.update_id;
-        if self.update_id() == Some(update.update_id) {
-            self.check_best("book ticker", update.bid, update.ask)?;
-        }
-        Ok(())
-    }
-
-    /// Takes in statistics: consistent in themselves, with the last trade, and with the book.
-    pub fn on_ticker(&mut self, update: &TickerUpdate) -> Result<(), Fault> {
-        self.check_statistics(update)?;
-        if let Some(trade) = self.last_trade {
-            // A later trade is one that was missed, which the next trade's number will tell.
-            if update.last_trade_id == trade.trade_id {
-                self.expect_ticker("last price", trade.price.into(), update.last.price.into())?;
-                self.expect_ticker("last quantity", trade.quantity.into(), update.last.quantity.into())?;
-            } else if update.last_trade_id < trade.trade_id {
-                self.expect_ticker("last trade id", trade.trade_id.into(), update.last_trade_id.into())?;
-            }
-        }
-        self.check_best("ticker", update.bid, update.ask)
-    }
-
-    /// Takes in a change of an own order: fills add up, refer to the public trade, and end with the order's
-    /// quantity.
-    pub fn on_execution(&mut self, report: &ExecutionReport) -> Result<(), Fault> {
-        let index = self.orders.binary_search_by_key(&report.order_id, |order| order.id);
-        let known = index.ok().map(|index| self.orders[index]);
-        self.remember_order(report, index);
-        self.check_fill(report)?;
-        self.check_total(report, known)
-    }
-
-    fn remember_order(&mut self, report: &ExecutionReport, index: Result<usize, usize>) {
-        let order = OpenOrder {
-            id: report.order_id,
-            filled_quantity: report.filled_quantity,
-            filled_quote_units: report.filled_quote_units,
-        };
-        let open = matches!(report.status, OrderStatus::New | OrderStatus::PartiallyFilled);
-        match (index, open) {
-            (Ok(index), true) => self.orders[index] = order,
-            (Ok(index), false) => {
-                self.orders.remove(index);
-            }
-            (Err(index), true) => {
-                self.orders.insert(index, order);
-                if self.orders.len() > OPEN_ORDERS_MAX {
-                    self.orders.remove(0);
-                }
-            }
-            (Err(_), false) => {}
-        }
-    }
-
-    /// What the report says of this fill alone.
-    fn check_fill(&self, report: &ExecutionReport) -> Result<(), Fault> {
-        let expect = |field, expected, found| self.expect_execution(report, field, expected, found);
-        if report.kind != ExecutionKind::Trade {
-            return expect("last quantity", 0, report.last.quantity.into());
-        }
-        let notional = u128::from(report.last.price) * u128::from(report.last.quantity);
-        let last_quote_units = notional * u128::from(self.instrument.notional(1, 1));
-        expect("last quote quantity", last_quote_units, report.last_quote_units.into())?;
-        match self.last_trade.filter(|trade| Some(trade.trade_id) == report.trade_id) {
-            Some(trade) => {
-                expect("last price", trade.price.into(), report.last.price.into())?;
-                let at_most = report.last.quantity.min(trade.quantity);
-                expect("last quantity", at_most.into(), report.last.quantity.into())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// What the report says of the order as a whole; `known` is what it said before.
-    fn check_total(&self, report: &ExecutionReport, known: Option<OpenOrder>) -> Result<(), Fault> {
-        let expect = |field, expected, found| self.expect_execution(report, field, expected, found);
-        let before = match report.kind {
-            ExecutionKind::New => Some((0, 0)),
-            _ => known.map(|order| (order.filled_quantity, order.filled_quote_units)),
-        };
-        if let Some((quantity, quote_units)) = before {
-            let filled_quantity = u128::from(quantity) + u128::from(report.last.quantity);
-            expect("cumulative quantity", filled_quantity, report.filled_quantity.into())?;
-            let filled_quote_units = u128::from(quote_units) + u128::from(report.last_quote_units);
-            expect("cumulative quote quantity", filled_quote_units, report.filled_quote_units.into())?;
-        }
-        match report.status {
-            OrderStatus::Filled => {
-                expect("cumulative quantity", report.quantity.into(), report.filled_quantity.into())
-            }
-            _ => {
-                let at_most = report.filled_quantity.min(report.quantity.saturating_sub(1));
-                expect("cumulative quantity", at_most.into(), report.filled_quantity.into())
-            }
-        }
-    }
-
-    /// Bids must stay below asks. A crossed book has lost something, so that it counts as incomplete.
-    #[inline]
-    fn check_crossed(&mut self) -> Result<(), Fault> {
-        match (self.best(Side::Buy), self.best(Side::Sell)) {
-            (Some(bid), Some(ask)) if bid.price >= ask.price && self.synchronised => {
-                self.synchronised = false;
-                Err(Fault::Crossed { symbol: self.name(), bid: bid.price, ask: ask.price })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_touch(&self, print: &TradePrint) -> Result<(), Fault> {
-        let maker = match print.taker {
-            Side::Buy => Side::Sell,
-            Side::Sell => Side::Buy,
-        };
-        let touch = self.best(maker);
-        match touch {
-            _ if !self.synchronised => Ok(()),
-            Some(level) if level.price == print.price && level.quantity >= print.quantity => Ok(()),
-            _ => Err(Fault::OffTouch {
-                symbol: self.name(),
-                trade_id: print.trade_id,
-                found: Level { price: print.price, quantity: print.quantity },
-                touch: touch.unwrap_or_default(),
-            }),
-        }
-    }
-
-    fn check_best(&self, source: &'static str, bid: Level, ask: Level) -> Result<(), Fault> {
-        let best = [Side::Buy, Side::Sell].map(|side| self.best(side).unwrap_or_default());
-        if self.synchronised && best != [bid, ask] {
-            return Err(Fault::WrongBest {
-                symbol: self.name(),
-                source_of_best: source,
-                expected: best,
-                found: [bid, ask],
-            });
-        }
-        Ok(())
-    }
-
-    /// The ticker's figures among themselves. The two quotients may be rounded either way.
-    fn check_statistics(&self, update: &TickerUpdate) -> Result<(), Fault> {
-        let expect = |field, expected, found| self.expect_ticker(field, expected, found);
-        let count = i128::from(update.last_trade_id) - i128::from(update.first_trade_id) + 1;
-        expect("count", count, update.count.into())?;
-        expect("change", i128::from(update.last.price) - i128::from(update.open), update.change.into())?;
-        for (field, price) in [("open", update.open), ("last price", update.last.price)] {
-            expect(field, price.clamp(update.low, update.high.max(update.low)).into(), price.into())?;
-        }
-        let percent = i128::from(millipercent(update.change, update.open));
-        let found = i128::from(update.change_millipercent);
-        expect("thousandths of a per cent", near(percent, found), found)?;
-        if update.volume > 0 {
-            let average = self.average_units(update);
-            let found = i128::from(update.weighted_average_units);
-            expect("weighted average", near(average, found), found)?;
-        }
-        Ok(())
-    }
-
-    /// Quote volume by base volume, rounded down.
-    fn average_units(&self, update: &TickerUpdate) -> i128 {
-        let volume_units = u128::from(update.volume) * u128::from(self.instrument.lot);
-        let average = update.quote_volume_units.saturating_mul(UNITS_PER_WHOLE.into()) / volume_units;
-        i128::try_from(average).unwrap_or(i128::MAX)
-    }
-
-    fn expect_ticker(&self, field: &'static str, expected: i128, found: i128) -> Result<(), Fault> {
-        if expected == found {
+impl Sequences {
+    /// Takes in the number of a message: one more than the last of its kind.
+    pub fn on_number(&mut self, numbered: Numbered) -> Result<(), Fault> {
+        let last = &mut self.last[match numbered.counted {
+            Counted::Frames => 0,
+            Counted::Orders => 1,
+            Counted::Balances => 2,
+        }];
+        let expected = last.map_or(numbered.number, |last| last.saturating_add(1));
+        *last = Some(numbered.number);
+        if expected == numbered.number {
             return Ok(());
         }
-        Err(Fault::Ticker { symbol: self.name(), field, expected, found })
-    }
-
-    fn expect_execution(
-        &self,
-        report: &ExecutionReport,
-        field: &'static str,
-        expected: u128,
-        found: u128,
-    ) -> Result<(), Fault> {
-        if expected == found {
-            return Ok(());
-        }
-        Err(Fault::Execution { symbol: self.name(), order_id: report.order_id, field, expected, found })
-    }
-
-    fn name(&self) -> String {
-        self.instrument.symbol.clone()
-    }
-
-    #[inline]
-    fn ladder(&self, side: Side) -> &Ladder {
-        match side {
-            Side::Buy => &self.bids,
-            Side::Sell => &self.asks,
-        }
+        Err(Fault::Number { counted: numbered.counted, expected, found: numbered.number })
     }
 }
-
-/// `found` itself if it is within one of `exact`, else `exact`.
-fn near(exact: i128, found: i128) -> i128 {
-    if found.abs_diff(exact) <= 1 { found } else { exact }
-}
-
-/// One side of a book in rising order of rank, so that the best level is last and what changes most moves
-/// least.
-#[derive(Debug, Clone, Default)]
-struct Ladder {
-    rungs: Vec<Rung>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Rung {
-    /// The better the price, the higher.
-    rank: u32,
-    quantity: u64,
-}
-
-const fn bid_rank(price: u32) -> u32 {
-    price
-}
-
-const fn ask_rank(price: u32) -> u32 {
-    !price
-}
-
-impl Rung {
-    #[inline]
-    fn level(self, side: Side) -> Level {
-        let price = match side {
-            Side::Buy => self.rank,
-            Side::Sell => !self.rank,
-        };
-        Level { price, quantity: self.quantity }
-    }
-}
-
-impl Ladder {
-    /// Replaces everything by these levels, best first.
-    fn fill(&mut self, levels: &[(u32, u64)], rank: impl Fn(u32) -> u32) {
-        self.rungs.clear();
-        for &(price, quantity) in levels.iter().rev() {
-            self.set(rank(price), quantity);
-        }
-    }
-
-    /// Sets the quantity at a rank; zero removes it, and removing what is not there is normal.
-    #[inline]
-    fn set(&mut self, rank: u32, quantity: u64) {
-        let index = self.first_at_or_above(rank);
-        let there = self.rungs.get(index).is_some_and(|rung| rung.rank == rank);
-        match (there, quantity) {
-            (true, 0) => {
-                self.rungs.remove(index);
-            }
-            (true, _) => self.rungs[index].quantity = quantity,
-            (false, 0) => {}
-            (false, _) => self.rungs.insert(index, Rung { rank, quantity }),
-        }
-    }
-
-    #[inline]
-    fn first_at_or_above(&self, rank: u32) -> usize {
-        self.rungs.partition_point(|rung| rung.rank < rank)
-    }
-}
-
-/// Own orders remembered for each symbol; simulated accounts have at most sixteen. The oldest are forgotten
-/// first, which only means that the next report of such an order is taken as it comes.
-const OPEN_ORDERS_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-    use tickstorm_market::event::AccountId;
+    use tickstorm_market::event::{AccountId, ExecutionKind};
     use tickstorm_market::instrument::AssetId;
 
+    use super::book::OPEN_ORDERS_MAX;
     use super::*;
+    use crate::decoded::{
+        AssetBalance, BalanceUpdate, Continuity, DepthForm, DepthUpdate, ExecutionReport, OrderStatus,
+        QuoteUpdate, TickerUpdate, TradePrint, TransferUpdate,
+    };
     use crate::testing::listing;
 
     const SYMBOL: SymbolId = SymbolId(0);
@@ -548,16 +168,30 @@ mod tests {
     ) -> Result<(), Fault> {
         replica.apply(&Decoded::Depth(DepthUpdate {
             symbol: SYMBOL,
-            event_ms: 0,
-            first_update_id: first,
-            last_update_id: last,
+            form: DepthForm::Update,
+            depth: None,
+            event_ns: None,
+            engine_ns: None,
+            continuity: Continuity::Range { first, last },
+            cross_sequence: None,
+            checksum: None,
             bids,
             asks,
         }))
     }
 
     fn trade(trade_id: u64, price: u32, quantity: u64, taker: Side) -> TradePrint {
-        TradePrint { symbol: SYMBOL, event_ms: 0, engine_ms: 0, trade_id, price, quantity, taker }
+        TradePrint {
+            symbol: SYMBOL,
+            event_ns: None,
+            engine_ns: 0,
+            trade_id,
+            matches: 1,
+            price,
+            quantity,
+            taker,
+            cross_sequence: None,
+        }
     }
 
     fn gap(expected: u64, found: u64) -> Result<(), Fault> {
@@ -580,9 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn removing_a_level_that_is_not_there_is_normal() {
+    fn removing_a_level_that_is_not_there_is_normal_among_batches_only() {
         let mut replica = seeded();
-        assert_eq!(depth(&mut replica, 11, 11, &[level(42, 0)], &[level(4242, 0)]), Ok(()));
+        let unknown = Fault::UnknownLevel { symbol: "BTCUSDT".into(), side: Side::Sell, price: 4242 };
+        assert_eq!(depth(&mut replica, 11, 11, &[], &[level(4242, 0)]), Err(unknown));
+        replica.set_conduct(Conduct::Batched);
+        assert_eq!(depth(&mut replica, 12, 13, &[level(42, 0)], &[level(4242, 0)]), Ok(()));
         assert_eq!(replica.levels(SYMBOL, Side::Buy).count(), 2);
     }
 
@@ -644,6 +281,29 @@ mod tests {
     }
 
     #[test]
+    fn an_update_that_changes_nothing_is_a_fault_where_every_change_is_told() {
+        let mut replica = seeded();
+        let nothing = Err(Fault::NothingNew { symbol: "BTCUSDT".into() });
+        assert_eq!(depth(&mut replica, 11, 11, &[level(100, 5)], &[]), nothing);
+        assert_eq!(depth(&mut replica, 12, 12, &[], &[]), Ok(()), "a keep-alive");
+        replica.set_conduct(Conduct::Batched);
+        assert_eq!(depth(&mut replica, 13, 20, &[level(100, 5)], &[]), Ok(()));
+    }
+
+    #[test]
+    fn numbers_of_a_connection_rise_by_one_for_each_thing_counted() {
+        let mut sequences = Sequences::default();
+        let mut apply = |counted, number| sequences.on_number(Numbered { counted, number });
+        assert_eq!(apply(Counted::Frames, 7), Ok(()));
+        assert_eq!(apply(Counted::Orders, 1), Ok(()));
+        assert_eq!(apply(Counted::Frames, 8), Ok(()));
+        let missing = Fault::Number { counted: Counted::Frames, expected: 9, found: 10 };
+        assert_eq!(apply(Counted::Frames, 10), Err(missing));
+        assert_eq!(apply(Counted::Frames, 11), Ok(()));
+        assert_eq!(apply(Counted::Orders, 2), Ok(()));
+    }
+
+    #[test]
     fn a_crossed_book_is_found_once() {
         let mut replica = seeded();
         let crossed = Fault::Crossed { symbol: "BTCUSDT".into(), bid: 101, ask: 101 };
@@ -681,7 +341,13 @@ mod tests {
     fn best_prices_are_compared_when_they_reflect_the_same_change() {
         let mut replica = seeded();
         let mut apply = |update_id, bid, ask| {
-            replica.apply(&Decoded::Quote(QuoteUpdate { symbol: SYMBOL, update_id, bid, ask }))
+            replica.apply(&Decoded::Quote(QuoteUpdate {
+                symbol: SYMBOL,
+                event_ns: None,
+                update_id,
+                bid,
+                ask,
+            }))
         };
         let (bid, ask) = (level(100, 5), level(101, 5));
         assert_eq!(apply(9, level(1, 1), ask), Ok(()), "of an earlier book");
@@ -690,7 +356,8 @@ mod tests {
         assert_eq!(apply(11, level(1, 1), ask), Ok(()), "of a book that is still to come");
         let mut replica = seeded();
         let found = [level(100, 4), ask];
-        let update = QuoteUpdate { symbol: SYMBOL, update_id: 10, bid: found[0], ask: found[1] };
+        let update =
+            QuoteUpdate { symbol: SYMBOL, event_ns: None, update_id: 10, bid: found[0], ask: found[1] };
         let fault = Fault::WrongBest {
             symbol: "BTCUSDT".into(),
             source_of_best: "book ticker",
@@ -704,24 +371,22 @@ mod tests {
     /// 0.00001 at an average of 10.06.
     const TICKER: TickerUpdate = TickerUpdate {
         symbol: SYMBOL,
-        event_ms: 0,
-        change: 1,
-        change_millipercent: 1_000,
-        weighted_average_units: 1_006_000_000,
-        previous_close: 99,
-        last: Level { price: 101, quantity: 3 },
-        bid: Level { price: 100, quantity: 5 },
-        ask: Level { price: 101, quantity: 5 },
-        open: 100,
+        event_ns: None,
+        last: 101,
         high: 101,
         low: 100,
         volume: 5,
-        quote_volume_units: 50_300,
-        open_ms: 0,
-        close_ms: 0,
-        first_trade_id: 6,
-        last_trade_id: 7,
-        count: 2,
+        last_quantity: Some(3),
+        best: Some([Level { price: 100, quantity: 5 }, Level { price: 101, quantity: 5 }]),
+        open: Some(100),
+        change: Some(1),
+        change_share: Some(1_000_000),
+        weighted_average_units: Some(1_006_000_000),
+        quote_volume_units: Some(50_300),
+        previous_close: Some(99),
+        trade_ids: Some([6, 7]),
+        count: Some(2),
+        window_ns: None,
     };
 
     #[test]
@@ -732,34 +397,35 @@ mod tests {
             replica.apply(&Decoded::Ticker(ticker))
         };
         assert_eq!(apply(TICKER), Ok(()));
-        let rounded = TickerUpdate { weighted_average_units: 1_006_000_001, ..TICKER };
+        let rounded = TickerUpdate { weighted_average_units: Some(1_006_000_001), ..TICKER };
         assert_eq!(apply(rounded), Ok(()), "the last place may be rounded either way");
         for (ticker, field, expected, found) in [
-            (TickerUpdate { count: 3, ..TICKER }, "count", 2, 3),
-            (TickerUpdate { change: 2, ..TICKER }, "change", 1, 2),
+            (TickerUpdate { count: Some(3), ..TICKER }, "count", 2, 3),
+            (TickerUpdate { change: Some(2), ..TICKER }, "change", 1, 2),
             (TickerUpdate { high: 100, ..TICKER }, "last price", 100, 101),
             (TickerUpdate { low: 101, ..TICKER }, "open", 101, 100),
             (
-                TickerUpdate { change_millipercent: 1_002, ..TICKER },
-                "thousandths of a per cent",
-                1_000,
-                1_002,
+                TickerUpdate { change_share: Some(1_002_000), ..TICKER },
+                "change in 1e-8 of the opening price",
+                1_000_000,
+                1_002_000,
             ),
             (
-                TickerUpdate { quote_volume_units: 50_400, ..TICKER },
+                TickerUpdate { quote_volume_units: Some(50_400), ..TICKER },
                 "weighted average",
                 1_008_000_000,
                 1_006_000_000,
             ),
-            (TickerUpdate { last: level(101, 4), ..TICKER }, "last quantity", 3, 4),
-            (TickerUpdate { first_trade_id: 5, last_trade_id: 6, ..TICKER }, "last trade id", 7, 6),
+            (TickerUpdate { last_quantity: Some(4), ..TICKER }, "last quantity", 3, 4),
+            (TickerUpdate { trade_ids: Some([5, 6]), ..TICKER }, "last trade id", 7, 6),
         ] {
             let fault = Fault::Ticker { symbol: "BTCUSDT".into(), field, expected, found };
             assert_eq!(apply(ticker), Err(fault));
         }
-        let best = apply(TickerUpdate { bid: level(100, 4), ..TICKER });
+        let best = apply(TickerUpdate { best: Some([level(100, 4), level(101, 5)]), ..TICKER });
         assert_eq!(best.map_err(|fault| fault.kind()), Err("wrong_best"));
-        let ahead = TickerUpdate { last_trade_id: 8, count: 3, last: level(101, 1), ..TICKER };
+        let ahead =
+            TickerUpdate { trade_ids: Some([6, 8]), count: Some(3), last_quantity: Some(1), ..TICKER };
         assert_eq!(apply(ahead), Ok(()), "the missing trade is named when the next one comes");
     }
 
@@ -767,23 +433,23 @@ mod tests {
     const PLACED: ExecutionReport = ExecutionReport {
         account: AccountId(1),
         symbol: SYMBOL,
-        event_ms: 0,
-        engine_ms: 0,
+        event_ns: None,
+        engine_ns: 0,
         kind: ExecutionKind::New,
         status: OrderStatus::New,
         side: Side::Sell,
         order_id: 4,
-        execution_id: 1,
+        execution_id: Some(1),
         price: 101,
         quantity: 10,
         last: Level { price: 0, quantity: 0 },
         filled_quantity: 0,
-        last_quote_units: 0,
-        filled_quote_units: 0,
+        last_quote_units: Some(0),
+        filled_quote_units: Some(0),
         fee_units: 0,
         fee_asset: None,
         trade_id: None,
-        placed_ms: 0,
+        placed_ns: None,
     };
 
     fn fill(quantity: u64, filled_quantity: u64, status: OrderStatus) -> ExecutionReport {
@@ -792,8 +458,8 @@ mod tests {
             status,
             last: level(101, quantity),
             filled_quantity,
-            last_quote_units: quantity * 101 * 100,
-            filled_quote_units: filled_quantity * 101 * 100,
+            last_quote_units: Some(quantity * 101 * 100),
+            filled_quote_units: Some(filled_quantity * 101 * 100),
             fee_asset: Some(AssetId(0)),
             trade_id: Some(7),
             ..PLACED
@@ -824,9 +490,10 @@ mod tests {
         let mut replica = seeded();
         let mut apply = |report| replica.apply(&Decoded::Execution(report));
         assert_eq!(apply(PLACED), Ok(()));
-        let wrong = ExecutionReport { last_quote_units: 1, ..fill(3, 3, OrderStatus::PartiallyFilled) };
+        let wrong = ExecutionReport { last_quote_units: Some(1), ..fill(3, 3, OrderStatus::PartiallyFilled) };
         assert_eq!(apply(wrong), execution_fault("last quote quantity", 30_300, 1));
-        let wrong = ExecutionReport { filled_quote_units: 1, ..fill(1, 4, OrderStatus::PartiallyFilled) };
+        let wrong =
+            ExecutionReport { filled_quote_units: Some(1), ..fill(1, 4, OrderStatus::PartiallyFilled) };
         assert_eq!(apply(wrong), execution_fault("cumulative quote quantity", 40_400, 1));
     }
 
@@ -849,7 +516,7 @@ mod tests {
             kind: ExecutionKind::Canceled,
             status: OrderStatus::Canceled,
             filled_quantity,
-            filled_quote_units: filled_quantity * 101 * 100,
+            filled_quote_units: Some(filled_quantity * 101 * 100),
             ..PLACED
         };
         assert_eq!(apply(fill(3, 3, OrderStatus::PartiallyFilled)), Ok(()));
@@ -865,7 +532,7 @@ mod tests {
         assert_eq!(apply(fill(4, 4, OrderStatus::PartiallyFilled)), execution_fault("last quantity", 3, 4));
         let price = ExecutionReport {
             last: level(102, 1),
-            last_quote_units: 10_200,
+            last_quote_units: Some(10_200),
             ..fill(1, 5, OrderStatus::PartiallyFilled)
         };
         assert_eq!(apply(price), execution_fault("last price", 101, 102));
@@ -884,15 +551,48 @@ mod tests {
     #[test]
     fn balances_below_zero_are_named() {
         let mut replica = seeded();
-        let balances = [AssetBalance { asset: AssetId(1), free_units: 0, locked_units: -5 }];
-        let update = crate::decoded::BalanceUpdate {
-            account: AccountId(3),
-            event_ms: 0,
-            engine_ms: 0,
-            balances: &balances,
-        };
-        let fault = replica.apply(&Decoded::Balance(update)).unwrap_err();
+        let held = [held(1, -5, Some(-5))];
+        let fault = replica.apply(&Decoded::Balance(balance(&held))).unwrap_err();
         assert_eq!(fault.to_string(), "account 3: locked balance of BTC is -5 smallest units");
+    }
+
+    fn held(asset: u32, total_units: i64, locked_units: Option<i64>) -> AssetBalance {
+        AssetBalance { asset: AssetId(asset), total_units, locked_units, change_units: None }
+    }
+
+    fn balance(balances: &[AssetBalance]) -> BalanceUpdate<'_> {
+        let (account, form) = (AccountId(3), DepthForm::Update);
+        BalanceUpdate { account, event_ns: None, engine_ns: 0, form, balances }
+    }
+
+    #[test]
+    fn a_balance_follows_from_the_one_before_and_what_was_traded_and_transferred() {
+        let mut replica = seeded();
+        let wrong = |asset: &str, expected, found| {
+            Err(Fault::Balance { account: 3, asset: asset.into(), expected, found })
+        };
+        let mut apply =
+            |asset, units| replica.apply(&Decoded::Balance(balance(&[held(asset, units, Some(0))])));
+        assert_eq!(apply(0, 100_000), Ok(()), "taken as it comes");
+        assert_eq!(apply(1, 50_000), Ok(()));
+        let transfer = TransferUpdate {
+            account: AccountId(3),
+            event_ns: 0,
+            engine_ns: 0,
+            asset: AssetId(0),
+            amount_units: 500,
+        };
+        replica.apply(&Decoded::Transfer(transfer)).unwrap();
+        // Three lots of 1,000 units sold for 30,300, less a fee of 30.
+        let sale = fill(3, 3, OrderStatus::PartiallyFilled);
+        let sale = ExecutionReport { account: AccountId(3), fee_units: 30, ..sale };
+        replica.apply(&Decoded::Execution(sale)).unwrap();
+        let mut apply =
+            |asset, units| replica.apply(&Decoded::Balance(balance(&[held(asset, units, Some(0))])));
+        assert_eq!(apply(1, 47_000), Ok(()));
+        assert_eq!(apply(0, 130_771), wrong("USDT", 130_770, 130_771));
+        assert_eq!(apply(0, 130_771), Ok(()), "adopted");
+        assert_eq!(apply(0, 130_770), wrong("USDT", 130_771, 130_770));
     }
 
     #[test]
@@ -907,24 +607,5 @@ mod tests {
             bids: vec![],
             asks: vec![],
         });
-    }
-
-    proptest! {
-        #[test]
-        fn a_ladder_is_a_sorted_map(changes in proptest::collection::vec((0..40u32, 0..4u64), 0..200)) {
-            let (mut bids, mut asks) = (Ladder::default(), Ladder::default());
-            let mut model = BTreeMap::new();
-            for (price, quantity) in changes {
-                bids.set(bid_rank(price), quantity);
-                asks.set(ask_rank(price), quantity);
-                if quantity == 0 { model.remove(&price) } else { model.insert(price, quantity) };
-                let levels = |ladder: &Ladder, side| -> Vec<(u32, u64)> {
-                    ladder.rungs.iter().rev().map(|rung| rung.level(side)).map(|l| (l.price, l.quantity)).collect()
-                };
-                let rising: Vec<(u32, u64)> = model.clone().into_iter().collect();
-                prop_assert_eq!(levels(&asks, Side::Sell), rising.clone());
-                prop_assert_eq!(levels(&bids, Side::Buy), rising.into_iter().rev().collect::<Vec<_>>());
-            }
-        }
     }
 }

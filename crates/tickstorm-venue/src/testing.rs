@@ -145,8 +145,9 @@ fn any_balance() -> impl Strategy<Value = Balance> {
     (any::<u32>(), 0..4u32, any_amount(), any_amount()).prop_map(|(account, asset, free, locked)| Balance {
         account: AccountId(account),
         asset: AssetId(asset),
-        free,
-        locked,
+        // Both together are an amount too.
+        free: free / 2,
+        locked: locked / 2,
     })
 }
 

@@ -22,6 +22,13 @@ pub(crate) struct Writer<'a> {
     at: usize,
 }
 
+impl<'a> Writer<'a> {
+    /// Writes from the beginning of `bytes`.
+    pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
 impl Writer<'_> {
     /// Copies text whose length is known at compile time: a few moves instead of a call.
     #[inline(always)]
@@ -64,6 +71,25 @@ impl Writer<'_> {
         self.eight_digits(units % E8);
     }
 
+    /// The same with so many places, one to eight; what is behind them is cut off.
+    #[inline(always)]
+    pub(crate) fn units_cut(&mut self, units: u64, places: u32) {
+        self.number(units / E8);
+        self.literal(b".");
+        self.eight_digits(units % E8);
+        self.at -= 8 - places as usize;
+    }
+
+    /// Takes back the zeros at the end of the decimal just written, and the point if nothing stays behind it.
+    #[inline(always)]
+    pub(crate) fn trim_zeros(&mut self) {
+        let places = &self.bytes[self.at - 8..self.at];
+        let places = u64::from_le_bytes(places.try_into().expect("a decimal has eight places"));
+        // The last place is in the highest byte.
+        let zeros = (places ^ ZEROS).leading_zeros() as usize / 8;
+        self.at -= zeros + usize::from(zeros == 8);
+    }
+
     /// The same for sums beyond 64 bits.
     #[inline]
     pub(crate) fn wide_units(&mut self, units: u128) {
@@ -85,6 +111,46 @@ impl Writer<'_> {
             self.literal(b"-");
         }
         self.units(units.unsigned_abs());
+    }
+
+    /// A number of 1e-8 units as a decimal without zeros at its end.
+    #[inline(always)]
+    pub(crate) fn trimmed_units(&mut self, units: u64) {
+        self.number(units / E8);
+        if !units.is_multiple_of(E8) {
+            self.literal(b".");
+            self.trimmed_places(units % E8);
+        }
+    }
+
+    /// The same for sums beyond 64 bits.
+    #[inline]
+    pub(crate) fn wide_trimmed_units(&mut self, units: u128) {
+        match u64::try_from(units) {
+            Ok(units) => self.trimmed_units(units),
+            Err(_) => {
+                self.wide_units(units);
+                self.trim_zeros();
+            }
+        }
+    }
+
+    /// Eight decimal places without the zeros at their end. Writes up to eight bytes more than it keeps.
+    #[inline(always)]
+    pub(crate) fn trimmed_places(&mut self, value: u64) {
+        let digits = digits(value);
+        self.eight_digits(value);
+        // The last digit is in the highest byte.
+        self.at -= digits.leading_zeros() as usize / 8;
+    }
+
+    /// The same with a sign if it is negative.
+    #[inline]
+    pub(crate) fn signed_trimmed_units(&mut self, units: i64) {
+        if units < 0 {
+            self.literal(b"-");
+        }
+        self.trimmed_units(units.unsigned_abs());
     }
 
     /// A number with zeros in front up to six digits.
@@ -132,8 +198,9 @@ impl Writer<'_> {
         self.eight_digits(low);
     }
 
+    /// A number below 1e8 with zeros in front.
     #[inline(always)]
-    fn eight_digits(&mut self, value: u64) {
+    pub(crate) fn eight_digits(&mut self, value: u64) {
         self.literal(&ascii(value).to_le_bytes());
     }
 }
@@ -308,12 +375,47 @@ pub(crate) fn parse_units(text: &str) -> Option<i128> {
     Some(if negative { -units } else { units })
 }
 
+/// The same without a sign and below 2^64, several times faster.
+#[inline]
+pub(crate) fn parse_short_units(text: &str) -> Option<u64> {
+    let bytes = text.as_bytes();
+    if bytes.len() > SHORT_MAX {
+        return parse_units(text).and_then(|units| u64::try_from(units).ok());
+    }
+    let mut value = 0u64;
+    let mut places = None;
+    for &byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        match (digit, places) {
+            (0..=9, None) => value = value * 10 + u64::from(digit),
+            // A ninth place is a matter for the careful reader.
+            (0..=9, Some(8)) => return parse_units(text).and_then(|units| u64::try_from(units).ok()),
+            (0..=9, Some(count)) => {
+                value = value * 10 + u64::from(digit);
+                places = Some(count + 1);
+            }
+            (_, None) if byte == b'.' => places = Some(0),
+            _ => return None,
+        }
+    }
+    let starts_with_digit = bytes.first().is_some_and(u8::is_ascii_digit);
+    if !starts_with_digit || places == Some(0) {
+        return None;
+    }
+    value.checked_mul(POWERS_OF_TEN[8 - places.unwrap_or(0)])
+}
+
 /// 1e-8 units as a decimal without trailing zeros, for errors.
 pub(crate) fn units_text(units: u128) -> String {
     let (whole, fraction) = (units / u128::from(E8), units % u128::from(E8));
     let text = format!("{whole}.{fraction:08}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
+
+/// Digits, with a point among them, that always fit 64 bits.
+const SHORT_MAX: usize = 19;
+
+const POWERS_OF_TEN: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, E8];
 
 const E8: u64 = 100_000_000;
 const ZEROS: u64 = 0x3030_3030_3030_3030;
@@ -348,11 +450,37 @@ mod tests {
         assert_eq!(written(|w| w.units(1)), "0.00000001");
         assert_eq!(written(|w| w.units(6_701_250_000_000)), "67012.50000000");
         assert_eq!(written(|w| w.signed_units(-25)), "-0.00000025");
+        assert_eq!(written(|w| w.units_cut(6_701_250_000_000, 1)), "67012.5");
+        assert_eq!(written(|w| w.units_cut(1_234_567, 8)), "0.01234567");
         assert_eq!(written(|w| w.wide_units(1 << 70)), "11805916207174.11303424");
+        assert_eq!(written(|w| w.trimmed_units(6_701_250_000_000)), "67012.5");
+        assert_eq!(written(|w| w.trimmed_units(1)), "0.00000001");
+        assert_eq!(written(|w| w.trimmed_units(300_000_000)), "3");
+        assert_eq!(written(|w| w.trimmed_units(0)), "0");
         assert_eq!(written(|w| w.thousandths(1227)), "1.227");
+        assert_eq!(written(|w| w.trimmed_units(0)), "0");
+        assert_eq!(written(|w| w.trimmed_units(6_701_250_000_000)), "67012.5");
+        assert_eq!(written(|w| w.trimmed_units(6_701_100_000_000)), "67011");
+        assert_eq!(written(|w| w.signed_trimmed_units(-25)), "-0.00000025");
+        assert_eq!(written(|w| w.wide_trimmed_units(1 << 70)), "11805916207174.11303424");
+        assert_eq!(
+            written(|w| w.wide_trimmed_units(u128::from(u64::MAX) * 100_000_000)),
+            u64::MAX.to_string()
+        );
         assert_eq!(written(|w| w.thousandths(-5)), "-0.005");
         assert_eq!(written(|w| w.six_digits(17)), "000017");
         assert_eq!(written(|w| w.six_digits(77_001_042)), "77001042");
+    }
+
+    #[test]
+    fn decimals_lose_the_zeros_at_their_end_but_not_those_before_the_point() {
+        for units in [0, 1, 10, 1_000_000, 99_999_999, 100_000_000, 1_000_000_000, 6_701_250_000_000] {
+            let trimmed = written(|w| {
+                w.units(units);
+                w.trim_zeros();
+            });
+            assert_eq!(trimmed, units_text(units.into()));
+        }
     }
 
     #[test]
@@ -365,6 +493,7 @@ mod tests {
             ("67012.40000000", 6_701_240_000_000),
         ] {
             assert_eq!(parse_units(text), Some(units), "{text}");
+            assert_eq!(parse_short_units(text), u64::try_from(units).ok(), "{text}");
         }
         for text in [
             "",
@@ -381,6 +510,7 @@ mod tests {
             "9999999999999999999999999",
         ] {
             assert_eq!(parse_units(text), None, "{text:?}");
+            assert_eq!(parse_short_units(text), None, "{text:?}");
         }
     }
 
@@ -404,9 +534,19 @@ mod tests {
         fn any_decimal_reads_back_both_ways(units in any_number()) {
             let text = written(|w| w.units(units));
             prop_assert_eq!(parse_units(&text), Some(i128::from(units)));
+            prop_assert_eq!(parse_short_units(&text), Some(units));
+            prop_assert_eq!(written(|w| w.trimmed_units(units)), units_text(units.into()));
+            prop_assert_eq!(parse_short_units(&units_text(units.into())), Some(units));
             let read = Cursor::new(text.as_bytes(), 0).units();
             prop_assert_eq!(read, (units < 1_000_000_000_000_000_000).then_some(units));
             prop_assert_eq!(Cursor::new(text.as_bytes(), 0).wide_units(), Some(units.into()));
+            prop_assert_eq!(written(|w| w.trimmed_units(units)), units_text(units.into()));
+        }
+
+        #[test]
+        fn the_quick_reader_of_decimals_agrees_with_the_careful_one(text in "[0-9]{0,14}[.x-]{0,2}[0-9]{0,12}") {
+            let careful = parse_units(&text).and_then(|units| u64::try_from(units).ok());
+            prop_assert_eq!(parse_short_units(&text), careful.filter(|_| !text.starts_with('-')));
         }
 
         #[test]

@@ -4,6 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
+use tickstorm_market::instrument::{Instrument, Listing};
+
+use crate::rules::Rules;
+use crate::{binance, bybit, coinbase, kraken, okx};
 
 /// An exchange whose dialect tickstorm speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -11,17 +15,50 @@ pub enum Venue {
     /// Binance Spot: market streams and user data.
     #[default]
     Binance,
+    /// Coinbase Advanced Trade: market data and user channel.
+    Coinbase,
+    /// Kraken Spot, WebSocket v2.
+    Kraken,
+    /// OKX v5, spot: public and private channels.
+    Okx,
+    /// Bybit v5, spot: public and private topics.
+    Bybit,
 }
 
 impl Venue {
     /// Every venue, in the order in which they are offered to the user.
-    pub const ALL: [Venue; 1] = [Venue::Binance];
+    pub const ALL: [Venue; 5] = [Venue::Binance, Venue::Coinbase, Venue::Kraken, Venue::Okx, Venue::Bybit];
 
     /// The name on the command line and in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Venue::Binance => "binance",
+            Venue::Coinbase => "coinbase",
+            Venue::Kraken => "kraken",
+            Venue::Okx => "okx",
+            Venue::Bybit => "bybit",
         }
+    }
+
+    /// What the venue promises about its messages.
+    pub const fn rules(self) -> &'static Rules {
+        match self {
+            Venue::Binance => &binance::RULES,
+            Venue::Coinbase => &coinbase::RULES,
+            Venue::Kraken => &kraken::RULES,
+            Venue::Okx => &okx::RULES,
+            Venue::Bybit => &bybit::RULES,
+        }
+    }
+
+    /// How the venue writes an instrument's name, as `BTC-USDT`.
+    pub fn symbol(self, listing: &Listing, instrument: &Instrument) -> String {
+        let separator = match self {
+            Venue::Binance | Venue::Bybit => return instrument.symbol.clone(),
+            Venue::Kraken => "/",
+            Venue::Coinbase | Venue::Okx => "-",
+        };
+        [listing.asset(instrument.base), listing.asset(instrument.quote)].join(separator)
     }
 }
 
@@ -86,7 +123,7 @@ mod tests {
         let error = "Binanec".parse::<Venue>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown venue \"Binanec\" (did you mean binance?), must be one of: binance"
+            "unknown venue \"Binanec\" (did you mean binance?), must be one of: binance, coinbase, kraken, okx, bybit"
         );
     }
 
@@ -94,6 +131,9 @@ mod tests {
     fn a_name_far_from_all_venues_gets_the_list_only() {
         let error = "nyse".parse::<Venue>().unwrap_err();
         assert_eq!(error, UnknownVenue { name: "nyse".into(), nearest: None });
-        assert_eq!(error.to_string(), "unknown venue \"nyse\", must be one of: binance");
+        assert_eq!(
+            error.to_string(),
+            "unknown venue \"nyse\", must be one of: binance, coinbase, kraken, okx, bybit"
+        );
     }
 }

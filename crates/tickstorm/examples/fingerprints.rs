@@ -4,6 +4,8 @@
 mod frozen;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    std::fs::write(frozen::FILE, frozen::text()?)?;
+    for (name, text) in frozen::files()? {
+        std::fs::write(std::path::Path::new(frozen::FOLDER).join(name), text)?;
+    }
     Ok(())
 }

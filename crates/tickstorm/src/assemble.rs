@@ -198,7 +198,7 @@ fn plan_section(plan: &Plan) -> tickstorm_report::Plan {
         multiplier: spec.multiplier.as_f64(),
         profile: spec.profile.to_string(),
         arrivals: plan.arrivals.to_string(),
-        regime: Some(plan.regime.to_owned()),
+        regime: Some(plan.mood.to_owned()),
         venue: Some(spec.venue.to_string()),
         symbols: spec.symbols,
         connections: plan.lanes,

@@ -110,11 +110,17 @@ impl Outlet for CallOutlet {
         self.frame = Vec::with_capacity(1);
     }
 
-    fn add(&mut self, _lane: usize, ordinal: u64, message: &tickstorm_market::Message) {
+    fn add(&mut self, _lane: usize, ordinal: u64, message: &tickstorm_market::Message) -> bool {
+        let Some(message) = self.wording.message(message) else { return false };
         if self.frame.is_empty() {
             self.frame_starts_at = ordinal;
         }
-        self.frame.push(self.wording.message(message));
+        self.frame.push(message);
+        true
+    }
+
+    fn pass(&mut self, _lane: usize, message: &tickstorm_market::Message) -> bool {
+        self.wording.pass(message)
     }
 
     fn end(&mut self, _lane: usize) {

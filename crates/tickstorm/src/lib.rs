@@ -30,14 +30,19 @@ struct Readme;
 
 mod assemble;
 mod call;
+pub mod check;
 mod collector;
 mod control;
+mod export;
+mod feed;
 mod generator;
 mod machine;
 mod message;
+mod mood;
 mod outlet;
 mod pacer;
 mod plan;
+pub mod portrait;
 mod push;
 mod reply;
 pub mod ruler;
@@ -53,16 +58,19 @@ mod worker;
 
 pub use collector::Finished;
 pub use control::Control;
+pub use export::{Export, ExportCadence, ExportFormat, UnknownExportCadence, UnknownExportFormat};
 pub use generator::{BuildError, LoadGenerator, LoadGeneratorBuilder, Metrics, RunError, StopHandle};
 pub use message::Message;
 pub use plan::{Plan, PlanError, PlanErrors};
 pub use run::{Run, StartError};
 pub use settings::{SETTINGS, Setting};
 pub use snapshot::{LatencyFigures, Phase, SecondPoint, Snapshot};
-pub use spec::{AckMode, AtLimit, Flush, Metric, Pacing, RegimeChoice, Spec, Threshold, Workers};
+pub use spec::{
+    AckMode, AtLimit, Flush, Metric, Pacing, RegimeChoice, Scenario, Spec, Threshold, TickSize, Workers,
+};
 pub use stream::WebSocketMessageGenerator;
 pub use target::{CallFailure, Callee, Outcome, Target, TargetError};
 pub use tickstorm_load::{Arrivals, Factor, LoadProfile, Rate};
-pub use tickstorm_market::Kind;
+pub use tickstorm_market::{FlashCrash, Kind};
 pub use tickstorm_report::{Report, StopReason};
 pub use tickstorm_venue::Venue;

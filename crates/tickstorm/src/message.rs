@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tickstorm_market::{Kind, Listing};
-use tickstorm_venue::Encoder;
+use tickstorm_venue::{Encoder, Numbering};
 
 /// One message in a venue's wording.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub struct Message {
 #[derive(Debug)]
 pub(crate) struct Wording {
     encoder: Encoder,
+    numbering: Numbering,
     symbols: Vec<Arc<str>>,
     buffer: Vec<u8>,
 }
@@ -33,18 +34,24 @@ impl Wording {
     pub(crate) fn new(encoder: Encoder, listing: &Listing) -> Self {
         let symbols =
             listing.instruments.iter().map(|instrument| instrument.symbol.as_str().into()).collect();
-        Self { encoder, symbols, buffer: Vec::with_capacity(1024) }
+        Self { encoder, numbering: Numbering::default(), symbols, buffer: Vec::with_capacity(1024) }
     }
 
-    pub(crate) fn message(&mut self, message: &tickstorm_market::Message) -> Message {
+    /// None if the venue does not tell such a thing.
+    pub(crate) fn message(&mut self, message: &tickstorm_market::Message) -> Option<Message> {
         self.buffer.clear();
-        self.encoder.encode(message, &mut self.buffer);
-        Message {
+        self.encoder.encode(message, &mut self.numbering, &mut self.buffer).then(|| Message {
             kind: message.body.kind(),
             symbol: self.symbols[message.symbol.0 as usize].clone(),
             sequence: message.sequence,
             due: Duration::from_nanos(message.due_ns),
             bytes: Bytes::copy_from_slice(&self.buffer),
-        }
+        })
+    }
+
+    /// Takes note of a message that nobody gets. Whether the venue would tell it.
+    pub(crate) fn pass(&mut self, message: &tickstorm_market::Message) -> bool {
+        self.buffer.clear();
+        self.encoder.encode(message, &mut Numbering::default(), &mut self.buffer)
     }
 }

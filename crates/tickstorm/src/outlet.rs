@@ -16,8 +16,12 @@ pub(crate) trait Outlet {
     /// Starts a frame (or call) on an open lane; [`Outlet::add`] fills it, [`Outlet::end`] completes it.
     fn begin(&mut self, lane: usize);
 
-    /// Adds a message, the `ordinal`-th of the lane, to the frame under way.
-    fn add(&mut self, lane: usize, ordinal: u64, message: &Message);
+    /// Adds a message, the `ordinal`-th of the lane, to the frame under way; not if the venue does not tell such a
+    /// thing. Whether it does.
+    fn add(&mut self, lane: usize, ordinal: u64, message: &Message) -> bool;
+
+    /// Takes note of a message that is not sent, since later ones may refer to it. Whether it would have been.
+    fn pass(&mut self, lane: usize, message: &Message) -> bool;
 
     /// Completes the frame.
     fn end(&mut self, lane: usize);

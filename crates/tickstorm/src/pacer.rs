@@ -160,7 +160,12 @@ mod tests {
             LaneState::Open
         }
         fn begin(&mut self, _: usize) {}
-        fn add(&mut self, _: usize, _: u64, _: &Message) {}
+        fn add(&mut self, _: usize, _: u64, _: &Message) -> bool {
+            true
+        }
+        fn pass(&mut self, _: usize, _: &Message) -> bool {
+            true
+        }
         fn end(&mut self, _: usize) {}
         fn buffered(&self, _: usize) -> usize {
             0

@@ -1,17 +1,19 @@
 //! What the spec means: everything resolved, checked and divided, nothing left to decide.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tickstorm_load::{
     Arrivals, LoadProfile, Path, Recording, RecordingSpec, Schedule, ScheduleSpec, format_duration,
 };
-use tickstorm_market::{Kind, Listing, MarketSpec, Regime};
+use tickstorm_market::{FlashCrash, Kind, Listing, MarketSpec, Regime, RegimeChange, ScenarioError};
 use tickstorm_random::Seed;
 use tickstorm_report::Source;
 
 use crate::{
-    AckMode, Pacing, RegimeChoice, SETTINGS, Setting, Spec, Target, Workers, machine,
-    settings::words,
+    AckMode, Pacing, SETTINGS, Scenario, Setting, Spec, Target, Workers, machine,
+    mood::{Mood, flash_crash, ticks},
+    settings::{shown_share, words},
+    stream::DEFAULT_START_UNIX_NS,
     target::{Callee, Takes},
 };
 
@@ -33,7 +35,7 @@ pub struct Plan {
     pub(crate) schedule: Schedule,
     pub(crate) warm_up: Option<Schedule>,
     pub(crate) market: MarketSpec,
-    pub(crate) regime: &'static str,
+    pub(crate) mood: &'static str,
     pub(crate) arrivals: Arrivals,
     /// `None` when the target is called: a return needs no matching.
     pub(crate) ack: Option<AckMode>,
@@ -73,20 +75,17 @@ impl Plan {
             LoadProfile::Spike(_) => "bursty".parse().expect("normal is a preset"),
             _ => Arrivals::Paced,
         });
-        let is_volatile = match spec.regime {
-            RegimeChoice::Auto => matches!(spec.profile, LoadProfile::Volatile(_)),
-            choice => choice == RegimeChoice::Volatile,
-        };
 
         let lanes_wanted = if matches!(target, Target::Call(_)) { 1 } else { spec.connections };
-        let market = MarketSpec {
+        let mut market = MarketSpec {
             seed: seed.child("market", 0),
             listing: Listing::synthetic(spec.symbols, seed.child("listing", 0)),
             shards: shards(lanes_wanted),
             accounts: spec.accounts,
-            zipf: 1.0,
-            regime: if is_volatile { Regime::VOLATILE } else { Regime::NORMAL },
-            regime_path: Vec::new(),
+            zipf: spec.zipf,
+            // The moods follow once it is known how many messages carry them.
+            regime: Regime::NORMAL,
+            regime_path: Arc::default(),
         };
         if let Err(error) = market.check() {
             errors.add("symbols", words(&error));
@@ -118,7 +117,15 @@ impl Plan {
                 errors.collect("warmup", Schedule::new(spec).map_err(|error| words(&error)))
             })
         };
-        let Some(schedule) = schedule.filter(|_| errors.0.is_empty()) else { return Err(errors) };
+        let mood = schedule.as_ref().and_then(|schedule| {
+            let mood = Mood::new(&spec, schedule, duration);
+            errors.collect_from(mood.map_err(|error| (crash_setting(&error), words(&error))))
+        });
+        let (Some(schedule), Some(mood)) = (schedule.filter(|_| errors.0.is_empty()), mood) else {
+            return Err(errors);
+        };
+        market.regime = mood.regime;
+        market.regime_path = mood.path.into();
 
         let cores = machine::cores();
         let wanted = match spec.workers {
@@ -155,7 +162,7 @@ impl Plan {
             schedule,
             warm_up,
             market,
-            regime: if is_volatile { "volatile" } else { "normal" },
+            mood: mood.name,
             arrivals,
             ack,
             lanes,
@@ -177,9 +184,24 @@ impl Plan {
         self.schedule.path()
     }
 
-    /// The market that speaks.
+    /// The market that speaks. Times of its regime path are those of the measured phase.
     pub fn market(&self) -> &MarketSpec {
         &self.market
+    }
+
+    /// The crash that comes over the market in the measured phase, if one does.
+    pub fn flash_crash(&self) -> Option<FlashCrash> {
+        flash_crash(&self.spec)
+    }
+
+    /// How wide a tick is for the books.
+    pub(crate) fn ticks(&self) -> tickstorm_market::TickProfile {
+        ticks(&self.spec)
+    }
+
+    /// Unix time of the run's start, on the wire.
+    pub fn start_unix_ns(&self) -> i64 {
+        self.spec.start_unix_ns.unwrap_or(DEFAULT_START_UNIX_NS)
     }
 
     /// Length of the measured phase.
@@ -225,7 +247,13 @@ impl Plan {
         match setting.name {
             "duration" => format_duration(self.duration),
             "arrivals" => self.arrivals.to_string(),
-            "regime" => self.regime.to_owned(),
+            "regime" => self.mood.to_owned(),
+            "crash-depth" | "crash-retrace" | "crash-halt" => match self.flash_crash() {
+                Some(crash) if setting.name == "crash-depth" => shown_share(crash.depth),
+                Some(crash) if setting.name == "crash-retrace" => shown_share(crash.retrace),
+                Some(crash) => format_duration(crash.halt),
+                None => "-".into(),
+            },
             "ack" => self.ack.map_or("none".into(), |ack| ack.to_string()),
             "workers" => self.workers.to_string(),
             "profile" => (setting.show)(&self.spec).unwrap_or_else(|| "stages".into()),
@@ -262,6 +290,13 @@ impl Plan {
         })
     }
 
+    /// The market of a run of this plan, whose times include the warm-up.
+    pub(crate) fn market_of_run(&self) -> MarketSpec {
+        let warm_up_ns = self.warm_up.as_ref().map_or(0, Schedule::duration_ns);
+        let later = |change: &RegimeChange| RegimeChange { at_ns: change.at_ns + warm_up_ns, ..*change };
+        MarketSpec { regime_path: self.market.regime_path.iter().map(later).collect(), ..self.market.clone() }
+    }
+
     /// The lane of each shard over all workers.
     pub(crate) fn lane_of_shard(&self, shard: u16) -> u32 {
         u32::from(shard) % self.lanes
@@ -276,6 +311,14 @@ impl Plan {
     pub(crate) fn has_core_for_each(&self) -> bool {
         let target_threads = u32::from(self.target_kind == "builtin");
         self.cores >= self.workers + target_threads && self.spec.pacing != Pacing::Sleep
+    }
+}
+
+fn crash_setting(error: &ScenarioError) -> &'static str {
+    match error {
+        ScenarioError::Depth(_) => "crash-depth",
+        ScenarioError::Retrace(_) => "crash-retrace",
+        ScenarioError::Halt { .. } => "crash-halt",
     }
 }
 
@@ -317,6 +360,15 @@ fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
     }
     if matches!(target, Target::Call(_)) && spec.ack.is_some() {
         errors.add("ack", "a called target acknowledges by returning: leave it out");
+    }
+    for (name, is_given) in [
+        ("crash-depth", spec.crash_depth.is_some()),
+        ("crash-retrace", spec.crash_retrace.is_some()),
+        ("crash-halt", spec.crash_halt.is_some()),
+    ] {
+        if is_given && spec.scenario != Scenario::FlashCrash {
+            errors.add(name, "nothing crashes without --scenario flash-crash");
+        }
     }
     if let Target::WebSocket(endpoint) = target
         && !spec.allow_public_target
@@ -372,6 +424,9 @@ fn check_ranges(spec: &Spec, errors: &mut PlanErrors) {
             errors.add(name, format!("expected a time from {least} to 30d, got {}", format_duration(value)));
         }
     }
+    if !(0.0..=2.0).contains(&spec.zipf) {
+        errors.add("zipf", format!("expected a number from 0 to 2, got {}", spec.zipf));
+    }
     if !(0.0..=1.0).contains(&spec.error_threshold) {
         errors.add("error-threshold", format!("expected a share from 0 to 1, got {}", spec.error_threshold));
     }
@@ -423,7 +478,11 @@ impl PlanErrors {
     }
 
     fn collect<T>(&mut self, setting: &'static str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.add(setting, message)).ok()
+        self.collect_from(result.map_err(|message| (setting, message)))
+    }
+
+    fn collect_from<T>(&mut self, result: Result<T, (&'static str, String)>) -> Option<T> {
+        result.map_err(|(setting, message)| self.add(setting, message)).ok()
     }
 }
 
@@ -484,7 +543,8 @@ mod tests {
     #[test]
     fn what_a_program_writes_is_checked_like_text() {
         type Change = fn(&mut Spec);
-        let changes: [(&str, Change); 10] = [
+        let changes: [(&str, Change); 11] = [
+            ("zipf", |spec| spec.zipf = f64::NAN),
             ("batch", |spec| spec.batch = 0),
             ("connections", |spec| spec.connections = 0),
             ("connections", |spec| spec.connections = 70_000),
@@ -500,6 +560,53 @@ mod tests {
             let errors = plan(change).unwrap_err();
             assert!(errors.0.iter().any(|error| error.setting == setting), "{setting}: {errors}");
         }
+    }
+
+    #[test]
+    fn a_crash_without_a_scenario_or_beyond_its_limits_is_refused_by_name() {
+        type Change = fn(&mut Spec);
+        let changes: [(&str, &str, Change); 5] = [
+            ("crash-depth", "--scenario flash-crash", |spec| spec.crash_depth = Some(0.08)),
+            ("crash-halt", "--scenario flash-crash", |spec| spec.crash_halt = Some(Duration::ZERO)),
+            ("crash-depth", "0.001 to 0.3, got 0.4", |spec| {
+                spec.scenario = Scenario::FlashCrash;
+                spec.crash_depth = Some(0.4);
+            }),
+            ("crash-retrace", "0 to 1, got 2", |spec| {
+                spec.scenario = Scenario::FlashCrash;
+                spec.crash_retrace = Some(2.0);
+            }),
+            ("crash-halt", "at most 6s, a tenth of the run, got 7s", |spec| {
+                spec.scenario = Scenario::FlashCrash;
+                spec.crash_halt = Some(Duration::from_secs(7));
+            }),
+        ];
+        for (setting, part, change) in changes {
+            let PlanErrors(errors) = plan(change).unwrap_err();
+            let [error] = &errors[..] else { panic!("{setting}: {errors:?}") };
+            assert_eq!(error.setting, setting);
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_run_goes_through_its_moods_after_the_warm_up() {
+        let spec = Spec { scenario: Scenario::FlashCrash, warmup: Duration::from_secs(7), ..Spec::default() };
+        let plan = Plan::new(&spec, &Target::default()).unwrap();
+        let (planned, run) = (plan.market().clone(), plan.market_of_run());
+        assert_eq!(planned.regime_path[0].at_ns, 24_000_000_000);
+        assert_eq!(run.regime_path[0].at_ns, 31_000_000_000);
+        assert_eq!(
+            run.path_ticks(tickstorm_market::SymbolId(9)),
+            planned.path_ticks(tickstorm_market::SymbolId(9))
+        );
+        let described = plan.describe();
+        for (name, value) in
+            [("regime", "normal until the crash"), ("crash-depth", "8%"), ("crash-halt", "0s")]
+        {
+            assert!(described.contains(&(name, value.to_owned())), "{described:?}");
+        }
+        assert!(plan.command().contains("--scenario flash-crash"), "{}", plan.command());
     }
 
     #[test]

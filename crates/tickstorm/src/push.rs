@@ -10,7 +10,7 @@ use std::{
 use tickstorm_load::Failure;
 use tickstorm_market::Message;
 use tickstorm_net::{ConnectError, Connection, Endpoint, Events, Poller};
-use tickstorm_venue::Encoder;
+use tickstorm_venue::{Encoder, Numbering};
 
 use crate::{
     AckMode,
@@ -39,6 +39,8 @@ pub(crate) struct PushOutlet {
     /// `"FIELD":`, where messages are stamped.
     stamp: Option<Vec<u8>>,
     frame: Vec<u8>,
+    /// The last message that was not sent.
+    passed: Vec<u8>,
     /// What happened outside of `collect`.
     pending: Vec<Notice>,
     /// Lanes to be read although no event says so.
@@ -48,6 +50,7 @@ pub(crate) struct PushOutlet {
 
 struct Line {
     connection: Option<Connection>,
+    numbering: Numbering,
     /// Messages of each frame not taken yet, where frames are arrays; the last is being filled.
     frames: VecDeque<usize>,
     /// Messages of each array that awaits its reply, in order, where replies have no ids.
@@ -71,6 +74,7 @@ impl PushOutlet {
             connection.register(&poller, key)?;
             lanes.push(Line {
                 connection: Some(connection),
+                numbering: Numbering::default(),
                 frames: VecDeque::new(),
                 unanswered: VecDeque::new(),
                 by_id: HashMap::new(),
@@ -87,6 +91,7 @@ impl PushOutlet {
             stamp: protocol.stamp_id.as_ref().map(|field| format!("\"{field}\":").into_bytes()),
             protocol,
             frame: Vec::new(),
+            passed: Vec::new(),
             pending: Vec::new(),
         })
     }
@@ -94,6 +99,7 @@ impl PushOutlet {
     fn lose(&mut self, lane: usize, reason: String) {
         let line = &mut self.lanes[lane];
         line.connection = None;
+        line.numbering = Numbering::default();
         line.frames.clear();
         line.unanswered.clear();
         line.by_id.clear();
@@ -192,16 +198,19 @@ impl Outlet for PushOutlet {
     }
 
     #[inline]
-    fn add(&mut self, lane: usize, ordinal: u64, message: &Message) {
+    fn add(&mut self, lane: usize, ordinal: u64, message: &Message) -> bool {
         let line = &mut self.lanes[lane];
-        let Some(connection) = &mut line.connection else { return };
+        let Some(connection) = &mut line.connection else { return self.pass(lane, message) };
+        let numbering = &mut line.numbering;
         let encoder = &mut self.protocol.encoder;
         let stamp = self.stamp.as_deref();
         let id_pointer = self.protocol.id_pointer.as_deref();
         let (by_id, ids) = (&mut line.by_id, &mut line.ids);
         let mut write = |out: &mut Vec<u8>| {
             let start = out.len();
-            encoder.encode(message, out);
+            if !encoder.encode(message, numbering, out) {
+                return false;
+            }
             if let Some(stamp) = stamp {
                 // Straight behind the opening brace.
                 let field = [stamp, ordinal.to_string().as_bytes(), b","].concat();
@@ -213,17 +222,30 @@ impl Outlet for PushOutlet {
                 by_id.entry(id.clone()).or_default().push_back(ordinal);
                 ids.insert(ordinal, id);
             }
+            true
         };
         if self.protocol.arrays {
             let count = line.frames.back_mut().expect("begin pushed it");
+            let start = self.frame.len();
             if *count > 0 {
                 self.frame.push(b',');
             }
-            *count += 1;
-            write(&mut self.frame);
+            let told = write(&mut self.frame);
+            if told {
+                *count += 1;
+            } else {
+                self.frame.truncate(start);
+            }
+            told
         } else {
-            connection.push_frame(write);
+            connection.push_frame_if(write)
         }
+    }
+
+    fn pass(&mut self, _lane: usize, message: &Message) -> bool {
+        self.passed.clear();
+        // It has no place among the connection's messages, so that its number is taken by the next.
+        self.protocol.encoder.encode(message, &mut Numbering::default(), &mut self.passed)
     }
 
     fn end(&mut self, lane: usize) {

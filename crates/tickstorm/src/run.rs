@@ -56,7 +56,7 @@ impl Run {
                 Reach::Call(callee.clone(), Handle::try_current().map_err(|_| StartError::NoRuntime)?)
             }
         };
-        let outlets = outlets(&plan, &reach)?;
+        let outlets = outlets(&plan, &markets, &reach)?;
 
         // All workers and the target count time from one instant, late enough for every thread to be there.
         let origin = Instant::now() + HEAD_START;
@@ -197,21 +197,31 @@ fn give_up(workers: &[Arc<Shared>], error: io::Error) -> StartError {
 }
 
 fn markets(plan: &Plan) -> Vec<Option<Box<ShardMarket>>> {
-    let weights = plan.market.shard_weights();
-    let make =
-        |shard: usize| ShardMarket::new(&plan.market, shard as u16).expect("the plan checked the market");
+    let market = plan.market_of_run();
+    let weights = market.shard_weights();
+    let make = |shard: usize| ShardMarket::new(&market, shard as u16).expect("the plan checked the market");
     (0..weights.len()).map(|shard| (weights[shard] > 0).then(|| Box::new(make(shard)))).collect()
 }
 
 /// One outlet a worker, connected.
-fn outlets(plan: &Plan, reach: &Reach) -> Result<Vec<AnyOutlet>, StartError> {
+fn outlets(
+    plan: &Plan,
+    markets: &[Option<Box<ShardMarket>>],
+    reach: &Reach,
+) -> Result<Vec<AnyOutlet>, StartError> {
     let listing = &plan.market.listing;
     let start_unix_ns = plan.spec.start_unix_ns.expect("the plan resolved it");
-    let encoder = || Encoder::new(plan.spec.venue, listing, start_unix_ns);
+    let encoder = |worker: u32| {
+        let mut encoder = Encoder::new(plan.spec.venue, listing, start_unix_ns);
+        let own = |shard: &usize| plan.worker_of_lane(plan.lane_of_shard(*shard as u16)) == worker;
+        let markets = (0..markets.len()).filter(own).filter_map(|shard| markets[shard].as_ref());
+        markets.flat_map(|market| market.snapshots()).for_each(|book| encoder.seed(&book));
+        encoder
+    };
     (0..plan.workers)
         .map(|worker| match reach {
             Reach::Call(callee, runtime) => {
-                let wording = Wording::new(encoder(), listing);
+                let wording = Wording::new(encoder(worker), listing);
                 Ok(AnyOutlet::Call(Box::new(CallOutlet::new(callee.clone(), runtime.clone(), wording))))
             }
             Reach::Push(endpoint) => {
@@ -223,7 +233,7 @@ fn outlets(plan: &Plan, reach: &Reach) -> Result<Vec<AnyOutlet>, StartError> {
                     source: Box::new(source),
                 })?;
                 let protocol = Protocol {
-                    encoder: encoder(),
+                    encoder: encoder(worker),
                     ack: plan.ack.unwrap_or(AckMode::None),
                     ack_pointer: plan.spec.ack_pointer.clone(),
                     stamp_id: plan.spec.stamp_id.clone(),

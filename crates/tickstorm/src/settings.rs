@@ -136,6 +136,17 @@ pub static SETTINGS: &[Setting] = &[
         show: |spec| Some(spec.symbols.to_string()),
     },
     Setting {
+        name: "zipf",
+        placeholder: Some("EXPONENT"),
+        group: MARKET,
+        help: "How much busier the first instruments are, 0 to 2: the i-th acts in proportion to 1 / i^EXPONENT",
+        set: |spec, text| match text.trim().parse() {
+            Ok(exponent) if (0.0..=2.0).contains(&exponent) => store(&mut spec.zipf, Ok(exponent)),
+            _ => Err(format!("expected a number from 0 to 2, got `{text}`")),
+        },
+        show: |spec| Some(spec.zipf.to_string()),
+    },
+    Setting {
         name: "accounts",
         placeholder: Some("N"),
         group: MARKET,
@@ -147,9 +158,49 @@ pub static SETTINGS: &[Setting] = &[
         name: "regime",
         placeholder: Some("NAME"),
         group: MARKET,
-        help: "The market's mood: normal, volatile, or auto (volatile for the VOLATILE profile)",
+        help: "The market's mood: normal, volatile, or auto (volatile for VOLATILE, a panic in each burst of SPIKE)",
         set: |spec, text| store(&mut spec.regime, text.parse()),
         show: |spec| Some(spec.regime.to_string()),
+    },
+    Setting {
+        name: "scenario",
+        placeholder: Some("NAME"),
+        group: MARKET,
+        help: "What happens to the market, at any load: none, or flash-crash from two fifths of the run on",
+        set: |spec, text| store(&mut spec.scenario, text.parse()),
+        show: |spec| Some(spec.scenario.to_string()),
+    },
+    Setting {
+        name: "crash-depth",
+        placeholder: Some("SHARE"),
+        group: MARKET,
+        help: "With --scenario flash-crash: how far prices fall, 0.1% to 30% [default: 8%]",
+        set: |spec, text| store(&mut spec.crash_depth, share(text, 0.001, 0.3).map(Some)),
+        show: |spec| spec.crash_depth.map(shown_share),
+    },
+    Setting {
+        name: "crash-retrace",
+        placeholder: Some("SHARE"),
+        group: MARKET,
+        help: "With --scenario flash-crash: how much of the fall is recovered, 0% to 100% [default: 75%]",
+        set: |spec, text| store(&mut spec.crash_retrace, share(text, 0.0, 1.0).map(Some)),
+        show: |spec| spec.crash_retrace.map(shown_share),
+    },
+    Setting {
+        name: "crash-halt",
+        placeholder: Some("TIME"),
+        group: MARKET,
+        help: "With --scenario flash-crash: how long trading is halted at the bottom, up to a tenth of the run [default: 0s]",
+        set: |spec, text| store(&mut spec.crash_halt, parse_duration(text).map(Some).map_err(|e| words(&e))),
+        show: |spec| spec.crash_halt.map(format_duration),
+    },
+    Setting {
+        name: "tick-size",
+        placeholder: Some("SIZE"),
+        group: MARKET,
+        help: "How wide a tick is for the books: large (spreads of one tick, long queues) or small (of several, thin levels)",
+        set: |spec, text| store(&mut spec.tick_size, text.parse()),
+        show: |spec| Some(spec.tick_size.to_string()),
     },
     Setting {
         name: "start-time",
@@ -361,6 +412,29 @@ fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
     }
 }
 
+/// A part of a whole, as `8%` or `0.08`.
+fn share(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    let trimmed = text.trim();
+    let share = match trimmed.strip_suffix('%') {
+        Some(percent) => percent.trim_end().parse::<f64>().map(|percent| percent / 100.0),
+        None => trimmed.parse(),
+    };
+    match share {
+        Ok(share) if (least..=most).contains(&share) => Ok(share),
+        _ => Err(format!(
+            "expected a share from {} to {}, got `{text}`",
+            shown_share(least),
+            shown_share(most)
+        )),
+    }
+}
+
+/// In per cent, unless that would read back as another number.
+pub(crate) fn shown_share(share: f64) -> String {
+    let percent = (share * 1e11).round() / 1e9;
+    if percent / 100.0 == share { format!("{percent}%") } else { share.to_string() }
+}
+
 /// Unix milliseconds, up to the year 2262, where 64 bits of nanoseconds end.
 fn start_time(text: &str) -> Result<i64, String> {
     let fail = || {
@@ -434,6 +508,19 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_written_in_per_cent_and_read_back_as_themselves() {
+        for (text, value, shown) in
+            [("8%", 0.08, "8%"), ("0.07", 0.07, "7%"), (" 12.5 %", 0.125, "12.5%"), ("0", 0.0, "0%")]
+        {
+            let read = share(text, 0.0, 1.0).unwrap();
+            assert_eq!((read, &*shown_share(read)), (value, shown));
+        }
+        for value in [0.001, 0.29, 1.0 / 3.0, 0.123_456_789_012_345_6, f64::MIN_POSITIVE] {
+            assert_eq!(share(&shown_share(value), 0.0, 1.0), Ok(value));
+        }
+    }
+
+    #[test]
     fn absurd_values_are_refused_and_named() {
         for (name, values) in [
             ("duration", &["0", "-5", "NaN", "soon", "", "1e9"][..]),
@@ -443,6 +530,12 @@ mod tests {
             ("stages", &["", "10s", "10s:", "10s:-1x", "@/no/such/file"]),
             ("error-threshold", &["-0.1", "1.5", "NaN", "one"]),
             ("symbols", &["0", "10001", "-1", "many"]),
+            ("zipf", &["-0.1", "2.1", "NaN", "steep"]),
+            ("scenario", &["", "crash", "FLASH"]),
+            ("crash-depth", &["0", "0.05%", "31%", "1", "-8%", "NaN", "NaN%", "%", "deep"]),
+            ("crash-retrace", &["-1%", "101%", "1.1", "NaN", "all"]),
+            ("crash-halt", &["-1s", "long"]),
+            ("tick-size", &["", "0.01", "medium"]),
             ("connections", &["0", "4097"]),
             ("max-concurrent", &["0", "-1"]),
             ("timeout", &["0", "never"]),

@@ -23,8 +23,18 @@ pub struct Spec {
     pub profile: LoadProfile,
     /// How messages arrive inside the profile; `None` is paced for NORMAL and the ramps, bursty for the others.
     pub arrivals: Option<Arrivals>,
-    /// The market's mood. Default `Auto`: VOLATILE for the VOLATILE profile, else NORMAL.
+    /// The market's mood, with a scenario until that begins. Default `Auto`.
     pub regime: RegimeChoice,
+    /// What happens to the market over the run, whatever the load profile. Default nothing.
+    pub scenario: Scenario,
+    /// How far prices fall in the flash crash, as a share of them, 0.001 to 0.3; `None` is 0.08.
+    pub crash_depth: Option<f64>,
+    /// Share of the fall that is recovered, 0 to 1; `None` is 0.75.
+    pub crash_retrace: Option<f64>,
+    /// How long trading is halted at the lowest point, up to a tenth of the run; `None` is not at all.
+    pub crash_halt: Option<Duration>,
+    /// How wide a tick is for the books. Default large: spreads of one tick, with long queues.
+    pub tick_size: TickSize,
     /// Everything random follows from it. Default 1.
     pub seed: u64,
     /// The wall-clock time that the messages carry for the start of the run: unix ns, or `None` for the real one
@@ -40,6 +50,8 @@ pub struct Spec {
     pub venue: Venue,
     /// Instruments in the market, 1 to 10,000. Default 100.
     pub symbols: u32,
+    /// Exponent of the instruments' activity: the i-th acts in proportion to 1 / i^zipf. 0 to 2; default 1.
+    pub zipf: f64,
     /// Accounts that trade in it. Default 50.
     pub accounts: u32,
     /// Connections to the target, 1 to 4,096. Default 1.
@@ -83,6 +95,11 @@ impl Default for Spec {
             profile: LoadProfile::NORMAL,
             arrivals: None,
             regime: RegimeChoice::Auto,
+            scenario: Scenario::None,
+            crash_depth: None,
+            crash_retrace: None,
+            crash_halt: None,
+            tick_size: TickSize::Large,
             seed: 1,
             start_unix_ns: Some(crate::stream::DEFAULT_START_UNIX_NS),
             error_threshold: 0.01,
@@ -90,6 +107,7 @@ impl Default for Spec {
             report_interval: Duration::from_secs(10),
             venue: Venue::Binance,
             symbols: 100,
+            zipf: 1.0,
             accounts: 50,
             connections: 1,
             workers: Workers::Auto,
@@ -173,12 +191,32 @@ macro_rules! words {
 words! {
     /// The market's mood.
     RegimeChoice {
-        /// VOLATILE for the VOLATILE profile, else NORMAL.
+        /// VOLATILE for the VOLATILE profile; for SPIKE a panic in each burst and a recovery after it; else NORMAL.
         Auto = "auto",
         /// Calm trading.
         Normal = "normal",
         /// Thinner books, more trades.
         Volatile = "volatile",
+    }
+}
+
+words! {
+    /// What happens to the market over a run. A scenario says nothing of the rate: that is the load profile's to say.
+    Scenario {
+        /// Nothing in particular.
+        None = "none",
+        /// Prices collapse when two fifths of the measured phase are over, and recover most of it.
+        FlashCrash = "flash-crash",
+    }
+}
+
+words! {
+    /// How wide a tick is for the books.
+    TickSize {
+        /// The spread is one tick nearly always, with long queues there.
+        Large = "large",
+        /// The spread is several ticks, and levels are thin.
+        Small = "small",
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tickstorm_load::{Arrivals, Clock, Factor, Path, Rate, Schedule, ScheduleSpec, Slot};
-use tickstorm_market::{Listing, MarketSpec, ShardMarket, Snapshot};
+use tickstorm_load::{Arrivals, Factor, Path, Rate, Schedule, ScheduleSpec};
+use tickstorm_market::{Listing, MarketSpec, Snapshot, SymbolId};
 use tickstorm_random::Seed;
 use tickstorm_venue::{Encoder, Venue};
 
-use crate::{Message, Plan, message::Wording};
+use crate::{Message, Plan, feed::Feed, message::Wording};
 
 /// An endless, reproducible stream of exchange messages: the same seed gives the same bytes, on every machine.
 ///
@@ -19,17 +19,13 @@ use crate::{Message, Plan, message::Wording};
 /// assert!(trade.bytes.starts_with(b"{\"e\":\"trade\""));
 /// ```
 pub struct WebSocketMessageGenerator {
-    clock: Clock,
-    markets: Vec<Option<Box<ShardMarket>>>,
+    feed: Feed,
     wording: Wording,
-    slots: Vec<Slot>,
-    next_slot: usize,
-    shards: u16,
 }
 
 impl std::fmt::Debug for WebSocketMessageGenerator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebSocketMessageGenerator").field("clock", &self.clock).finish_non_exhaustive()
+        f.debug_struct("WebSocketMessageGenerator").finish_non_exhaustive()
     }
 }
 
@@ -57,29 +53,19 @@ impl WebSocketMessageGenerator {
     /// The messages of a plan's measured phase, with their due times; it ends with the plan. Without a warm-up they are
     /// the bytes that a run of the plan sends.
     pub fn of_plan(plan: &Plan) -> Self {
-        let start_unix_ns = plan.spec().start_unix_ns.unwrap_or(DEFAULT_START_UNIX_NS);
-        Self::over(plan.schedule(), plan.market(), plan.spec().venue, start_unix_ns)
+        Self::over(plan.schedule(), plan.market(), plan.spec().venue, plan.start_unix_ns())
     }
 
     fn over(schedule: &Schedule, market: &MarketSpec, venue: Venue, start_unix_ns: i64) -> Self {
-        let weights = market.shard_weights();
-        let make = |shard: usize| ShardMarket::new(market, shard as u16).expect("the market was checked");
-        Self {
-            clock: schedule.clock(|_| true),
-            markets: (0..weights.len())
-                .map(|shard| (weights[shard] > 0).then(|| Box::new(make(shard))))
-                .collect(),
-            wording: Wording::new(Encoder::new(venue, &market.listing, start_unix_ns), &market.listing),
-            slots: Vec::new(),
-            next_slot: 0,
-            shards: market.shards,
-        }
+        let feed = Feed::new(schedule, market);
+        let mut encoder = Encoder::new(venue, &market.listing, start_unix_ns);
+        feed.books().for_each(|book| encoder.seed(&book));
+        Self { feed, wording: Wording::new(encoder, &market.listing) }
     }
 
     /// All levels of a symbol's book after the messages handed out so far; the index counts from the busiest symbol.
     pub fn snapshot(&self, symbol: u32) -> Option<Snapshot> {
-        let shard = symbol % u32::from(self.shards);
-        self.markets[shard as usize].as_ref()?.snapshot(tickstorm_market::SymbolId(symbol))
+        self.feed.snapshot(SymbolId(symbol))
     }
 }
 
@@ -87,16 +73,12 @@ impl Iterator for WebSocketMessageGenerator {
     type Item = Message;
 
     fn next(&mut self) -> Option<Message> {
-        while self.next_slot == self.slots.len() {
-            self.slots.clear();
-            self.next_slot = 0;
-            self.clock.next_cell(&mut self.slots)?;
+        let (due_ns, market) = self.feed.next_slot()?;
+        loop {
+            if let Some(message) = self.wording.message(market.next(due_ns)) {
+                return Some(message);
+            }
         }
-        let slot = self.slots[self.next_slot];
-        self.next_slot += 1;
-        let market =
-            self.markets[usize::from(slot.shard())].as_mut().expect("only shards with symbols are due");
-        Some(self.wording.message(market.next(slot.due_ns())))
     }
 }
 

@@ -401,10 +401,15 @@ impl<O: Outlet> Worker<O> {
             let market = self.orders.markets[usize::from(slot.shard())]
                 .as_mut()
                 .expect("a worker owns the shards it is due");
-            let message = market.next(slot.due_ns());
             let ordinal = lane.base + (lane.flights.len() + lane.placed.len()) as u64;
-            self.outlet.add(index, ordinal, message);
-            lane.placed.push_back(Placed { due_ns: slot.due_ns(), kind: message.body.kind() });
+            // A slot carries the next message that the venue tells.
+            let kind = loop {
+                let message = market.next(slot.due_ns());
+                if self.outlet.add(index, ordinal, message) {
+                    break message.body.kind();
+                }
+            };
+            lane.placed.push_back(Placed { due_ns: slot.due_ns(), kind });
             self.waiting -= 1;
             self.outstanding += 1;
         }
@@ -653,7 +658,7 @@ impl<O: Outlet> Worker<O> {
             let market = self.orders.markets[usize::from(slot.shard())]
                 .as_mut()
                 .expect("a worker owns the shards it is due");
-            market.next(slot.due_ns());
+            while !self.outlet.pass(index, market.next(slot.due_ns())) {}
             self.blame(index, slot.due_ns(), reason);
             self.book(slot.due_ns()).on_dropped(reason, at_ns, 1);
         }

@@ -88,7 +88,7 @@ impl Outputs {
     }
 }
 
-fn same(one: &Path, other: &Path) -> bool {
+pub(super) fn same(one: &Path, other: &Path) -> bool {
     one == other || absolute(one).ok().zip(absolute(other).ok()).is_some_and(|(one, other)| one == other)
 }
 
@@ -123,7 +123,7 @@ fn storm(
         // After the report, which may go to the same terminal and would push the summary away.
         say(&summary(
             &finished.report,
-            Style { color: has_color(), width: width(std::io::stderr()).unwrap_or(COLUMNS) },
+            Style { color: has_color(std::io::stderr()), width: width(std::io::stderr()).unwrap_or(COLUMNS) },
         ));
     }
     written.map(|()| exit(&finished.report))

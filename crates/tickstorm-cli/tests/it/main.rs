@@ -2,6 +2,8 @@
 //! that behave and that do not.
 
 mod bad_input;
+mod check;
+mod generate;
 mod harness;
 mod outage;
 mod output;
@@ -13,6 +15,7 @@ mod promises;
 mod report;
 mod reproduce;
 mod ruler;
+mod scenario;
 #[cfg(target_os = "linux")]
 mod starved;
 mod stop;

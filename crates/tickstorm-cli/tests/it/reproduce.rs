@@ -45,6 +45,20 @@ fn bytes_depend_on_neither_workers_nor_the_day() {
 }
 
 #[test]
+fn bytes_of_every_venue_are_the_same_however_many_workers_share_them() {
+    for venue in ["coinbase", "kraken", "okx", "bybit"] {
+        let storms = thread::scope(|scope| {
+            let storms = ["1", "2", "7"].map(|workers| scope.spawn(move || storm_of(venue, workers, "7")));
+            storms.map(|storm| storm.join().expect("a storm that failed has said why"))
+        });
+        let Some([one, two, seven]) = all(storms) else { return };
+        assert!(one.iter().map(Vec::len).sum::<usize>() > 1_000, "{venue}");
+        assert_eq!(one, two, "{venue}: two workers");
+        assert_eq!(one, seven, "{venue}: seven workers");
+    }
+}
+
+#[test]
 fn another_seed_is_another_market() {
     let Some(peer) = Peer::start(&[RECORD]) else { return };
     let url = peer.url();
@@ -63,9 +77,24 @@ fn another_seed_is_another_market() {
 }
 
 fn storm(workers: &str, connections: &str) -> Option<Streams> {
+    storm_of("binance", workers, connections)
+}
+
+fn storm_of(venue: &str, workers: &str, connections: &str) -> Option<Streams> {
     let peer = Peer::start(&[RECORD])?;
     let url = peer.url();
-    let how = ["--target", &url, "--ack", "fifo", "--workers", workers, "--connections", connections];
+    let how = [
+        "--target",
+        &url,
+        "--ack",
+        "fifo",
+        "--venue",
+        venue,
+        "--workers",
+        workers,
+        "--connections",
+        connections,
+    ];
     let report = Report::of(run([&PLAN[..], &how].concat()), 0);
     let recorded = peer.recorded(report.count("/ledger/sent") as usize);
     assert_eq!(recorded.len() as u64, report.count("/ledger/sent"));

@@ -3,12 +3,12 @@
 //! One stream splits counts down to cells; everyone draws the whole of it. Within a cell the messages are split between
 //! the shards, and each shard scatters its own by its own stream.
 
-use tickstorm_random::{QuantileTable, Stream};
+use tickstorm_random::{QuantileTable, Stream, beta_symmetric_table};
 
 use super::clock::{CELLS_PER_SECOND, cell_of, cell_start_ns};
 use super::shards::{Leaf, ShardTree, Share};
 use super::{Inner, SECOND_NS, Slot};
-use crate::arrivals::{Arrivals, beta_table};
+use crate::arrivals::Arrivals;
 
 /// Where the splitting stands.
 #[derive(Debug, Clone)]
@@ -206,8 +206,12 @@ impl Odds {
     pub(super) fn new(arrivals: Arrivals) -> Option<Odds> {
         match arrivals {
             Arrivals::Bursty(burst) if burst.a().is_finite() => Some(Odds {
-                above_a_second: beta_table(burst.a().max(MIN_A_ABOVE_A_SECOND), Share::from_f64),
-                up_to_a_second: beta_table(burst.a(), Share::from_f64),
+                above_a_second: beta_symmetric_table(
+                    burst.a().max(MIN_A_ABOVE_A_SECOND),
+                    BETA_ENTRIES,
+                    Share::from_f64,
+                ),
+                up_to_a_second: beta_symmetric_table(burst.a(), BETA_ENTRIES, Share::from_f64),
                 small: (2..=MAX_SMALL).map(|count| SmallOdds::new(count, burst.a())).collect(),
             }),
             _ => None,
@@ -301,6 +305,8 @@ fn beta_binomial(count: u64, a: f64) -> Vec<f64> {
 const FINEST_NS: u64 = 1024;
 /// Live feeds vary much less from minute to minute than their bursts below a second suggest.
 const MIN_A_ABOVE_A_SECOND: f64 = 11.0;
+/// Ten bits of a random word pick a share; the rest of the word is left for coins.
+const BETA_ENTRIES: usize = 1024;
 /// The depth of the longest run's halvings down to cells, and a cell's down to segments.
 const MAX_PENDING: usize = 64;
 /// Counts up to here make most of the splits, and their tables stay in a processor's first cache.

@@ -197,7 +197,7 @@ fn impact(tracks: &[Track]) -> Vec<Value> {
     for track in tracks {
         for (sum, impact) in by_size.iter_mut().zip(track.impacts) {
             sum.orders += impact.orders;
-            sum.lots += impact.lots;
+            sum.lots = sum.lots.saturating_add(impact.lots);
             sum.ticks += impact.ticks;
         }
     }

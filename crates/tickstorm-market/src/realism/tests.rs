@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use tickstorm_random::{QuantileTable, Seed, Stream, beta_symmetric_quantile};
+use tickstorm_random::{QuantileTable, Seed, Stream, beta_symmetric_table};
 
 use super::*;
 use crate::ablation::Ablation;
@@ -37,6 +37,13 @@ fn a_day_of_news_meets_every_band() {
 fn an_ordinary_day_of_small_ticks_meets_every_band() {
     for seed in 1..=3 {
         assert_meets_every_band(seed, Mood::Normal, TickProfile::Small);
+    }
+}
+
+#[test]
+fn a_day_of_news_and_small_ticks_meets_every_band() {
+    for seed in 1..=3 {
+        assert_meets_every_band(seed, Mood::Volatile, TickProfile::Small);
     }
 }
 
@@ -109,7 +116,7 @@ impl Burst {
 }
 
 fn beta(a: f64) -> QuantileTable<f64> {
-    QuantileTable::new(256, |u| beta_symmetric_quantile(a, u))
+    beta_symmetric_table(a, 256, |share| share)
 }
 
 /// Due times at 20,000 messages a second, exactly so in each second; within it they come in bursts, or evenly
@@ -225,8 +232,10 @@ fn a_flash_crash_is_one_with_and_without_a_halt() {
         let mut spec = spec(seed, Mood::Normal, TickProfile::Large);
         let due_times = due_times(spec.seed, Burst::Normal, MESSAGES);
         let run = Duration::from_secs(60);
-        spec.regime_path =
-            crash.path(run, |at_ns| due_times.partition_point(|&due_ns| due_ns < at_ns) as u64).unwrap();
+        spec.regime_path = crash
+            .path(run, |at_ns| due_times.partition_point(|&due_ns| due_ns < at_ns) as u64)
+            .unwrap()
+            .into();
         let mut market = ShardMarket::new(&spec, 0).unwrap();
         let mut checker = Checker::new(&spec.listing, &market.snapshots(), &market.balances());
         let phases = crash.phases(run);

@@ -112,6 +112,11 @@ impl Track {
 
     pub(crate) fn observe(&mut self, message: &Message) {
         self.arrivals.on_message(message.due_ns);
+        self.follow(message);
+    }
+
+    /// The same but for its arrival.
+    pub(crate) fn follow(&mut self, message: &Message) {
         if self.messages == MOST_MESSAGES {
             return;
         }
@@ -130,7 +135,8 @@ impl Track {
                 self.trades += 1;
                 let sign = if trade.taker == Side::Buy { 1 } else { -1 };
                 let started = MarketOrder { event: message.event, sign, lots: 0, middle_before: before };
-                self.open.get_or_insert(started).lots += trade.quantity;
+                let order = self.open.get_or_insert(started);
+                order.lots = order.lots.saturating_add(trade.quantity);
             }
             _ => {}
         }
@@ -154,7 +160,7 @@ impl Track {
             if let Some(Awaited { order, .. }) = self.awaited.pop_front() {
                 let impact = &mut self.impacts[order.lots.max(1).ilog2() as usize];
                 impact.orders += 1;
-                impact.lots += order.lots;
+                impact.lots = impact.lots.saturating_add(order.lots);
                 impact.ticks +=
                     0.5 * f64::from(order.sign) * (f64::from(after) - f64::from(order.middle_before));
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tickstorm_venue::{Decoder, Replica};
+use tickstorm_venue::{Decoded, Decoder, Replica, Sequences};
 
 use super::service::{Outcome, Service};
 use super::{BROKEN_CONNECTION, DECODE_ERROR, Findings, Shared};
@@ -21,6 +21,8 @@ pub(super) struct Consumer {
     shared: Arc<Shared>,
     /// Messages received, by connection.
     ordinals: Vec<u64>,
+    /// The venue's numbers of the last messages, by connection.
+    sequences: Vec<Sequences>,
     /// Connections with answers to flush.
     answered: Vec<usize>,
     /// Connections that are not read for now.
@@ -48,6 +50,7 @@ impl Consumer {
             service,
             shared,
             ordinals: Vec::new(),
+            sequences: Vec::new(),
             answered: Vec::new(),
             paused: Vec::new(),
         }
@@ -95,7 +98,9 @@ impl Consumer {
         }
         if self.ordinals.len() <= key {
             self.ordinals.resize(key + 1, NOT_SEEN);
+            self.sequences.resize(key + 1, Sequences::default());
         }
+        let sequences = &mut self.sequences[key];
         let ordinal = &mut self.ordinals[key];
         let mut findings = self.shared.findings();
         if *ordinal == NOT_SEEN {
@@ -110,7 +115,7 @@ impl Consumer {
                 clock_ns(shared.epoch)
             });
             findings.bytes += payload.len() as u64;
-            books.take(payload, &mut findings, |outcome| {
+            books.take(payload, sequences, &mut findings, |outcome| {
                 service.take(arrival_ns, key, *ordinal, outcome);
                 *ordinal += 1;
             });
@@ -194,12 +199,23 @@ impl Consumer {
 
 impl Books {
     /// Looks at every message of a frame.
-    fn take(&mut self, payload: &[u8], findings: &mut Findings, mut on_message: impl FnMut(Outcome)) {
+    fn take(
+        &mut self,
+        payload: &[u8],
+        sequences: &mut Sequences,
+        findings: &mut Findings,
+        mut on_message: impl FnMut(Outcome),
+    ) {
         self.decoder.decode_each(payload, |decoded| {
-            findings.messages += 1;
+            let numbered = matches!(decoded, Ok(Decoded::Numbered(_)));
+            findings.messages += u64::from(!numbered);
             let outcome = match decoded {
-                Ok(message) => {
-                    if let Err(fault) = self.replica.apply(&message) {
+                Ok(said) => {
+                    let checked = match said {
+                        Decoded::Numbered(number) => sequences.on_number(number),
+                        said => self.replica.apply(&said),
+                    };
+                    if let Err(fault) = checked {
                         *findings.faults.entry(fault.kind()).or_default() += 1;
                         findings.sample(fault.kind(), || fault.to_string());
                     }
@@ -211,7 +227,10 @@ impl Books {
                     Outcome::Malformed
                 }
             };
-            on_message(outcome);
+            // The number of a message is no message of its own.
+            if !numbered {
+                on_message(outcome);
+            }
         });
     }
 }

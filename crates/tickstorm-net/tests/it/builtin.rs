@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tickstorm_market::{Listing, MarketSpec, Message, ShardMarket};
 use tickstorm_net::{Builtin, Connection, DECODE_ERROR, Events, Findings, Poller};
 use tickstorm_random::Seed;
-use tickstorm_venue::{Encoder, Venue};
+use tickstorm_venue::{Encoder, Numbering, Venue};
 
 use crate::{PATIENCE, wait_until};
 
@@ -40,7 +40,7 @@ impl Harness {
             .map(|_| {
                 let message: Message = *self.market.next(0);
                 let mut wire = Vec::new();
-                self.encoder.encode(&message, &mut wire);
+                self.encoder.encode(&message, &mut Numbering::default(), &mut wire);
                 wire
             })
             .collect()

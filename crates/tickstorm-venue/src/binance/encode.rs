@@ -2,13 +2,19 @@
 //!
 //! Times: `E` is the message's due time, `T` and `u` of an account its event's.
 
-use tickstorm_market::event::{Body, ExecutionKind, Message, Side};
-use tickstorm_market::instrument::Listing;
+use std::sync::Arc;
 
+use tickstorm_market::event::{Body, ExecutionKind, Message, Side, Snapshot};
+use tickstorm_market::instrument::{Instrument, Listing, SymbolId};
+
+use super::RULES;
+use super::fold::Fold;
+use super::instruments::write_exchange_info;
 use crate::decoded::{
-    AssetBalance, BalanceUpdate, Decoded, DepthUpdate, ExecutionReport, Level, OrderStatus, QuoteUpdate,
-    TickerUpdate, TradePrint, TransferUpdate, WallClock,
+    AggregateTrade, AssetBalance, BalanceUpdate, Continuity, Decoded, DepthForm, ExecutionReport, Level,
+    OrderStatus, QuoteUpdate, TickerUpdate, TradePrint, TransferUpdate, WallClock,
 };
+use crate::encoder::Numbering;
 use crate::text::{NUMBER_ROOM, Writer, append};
 
 /// Renders messages from pieces that were prepared for each symbol.
@@ -17,9 +23,11 @@ pub(crate) struct Encoder {
     listing: Listing,
     clock: WallClock,
     time: TimeText,
-    symbols: Box<[Pieces]>,
+    symbols: Arc<[Pieces]>,
     /// Names of the assets as JSON strings.
-    assets: Box<[Box<[u8]>]>,
+    assets: Arc<[Box<[u8]>]>,
+    /// Scratch for the levels of one message.
+    fold: Fold,
 }
 
 /// What is the same in all messages of a symbol, cut where a value comes.
@@ -41,26 +49,89 @@ struct TimeText {
 }
 
 impl Encoder {
-    pub(crate) fn new(listing: &Listing, start_unix_ns: i64) -> Self {
-        let symbols = listing.instruments.iter().map(|instrument| Pieces {
-            symbol: format!(",\"s\":{},", json_string(&instrument.symbol)).into_bytes().into(),
-            tick: instrument.tick,
-            lot: instrument.lot,
-        });
+    pub(crate) fn new(listing: &Listing, start_unix_ns: i64, _depth: u32) -> Self {
+        let symbols = listing.instruments.iter().map(Pieces::new);
         Self {
             listing: listing.clone(),
             clock: WallClock::new(start_unix_ns),
-            time: TimeText { ms: 0, digits: *b"0000000000000" },
+            time: TimeText { ms: NO_TIME, digits: *b"0000000000000" },
             symbols: symbols.collect(),
             assets: listing.assets.iter().map(|name| json_string(name).into_bytes().into()).collect(),
+            fold: Fold::default(),
         }
     }
 
+    /// Nothing that Binance sends refers to more than the change itself.
+    pub(crate) fn seed(&mut self, _snapshot: &Snapshot) {}
+
+    pub(crate) fn instruments(&mut self, due_ns: u64, _: &mut Numbering, out: &mut Vec<u8>) {
+        let unix_ms = self.clock.unix_ns(due_ns) / NS_PER_MS;
+        write_exchange_info(&self.listing, self.listing.instruments.iter(), unix_ms, out);
+    }
+
+    /// The reply of the WebSocket API to a request for the book, whose id is the symbol, since the reply itself does
+    /// not name it.
+    pub(crate) fn snapshot(
+        &mut self,
+        snapshot: &Snapshot,
+        _due_ns: u64,
+        _: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) {
+        self.fold.restart();
+        for (side, levels) in [(Side::Buy, &snapshot.bids), (Side::Sell, &snapshot.asks)] {
+            for &(price, quantity) in levels {
+                self.fold.set(side, Level { price, quantity });
+            }
+        }
+        let Self { symbols, fold, .. } = self;
+        symbols[snapshot.symbol.0 as usize].book(snapshot.update_id, fold.bids(), fold.asks(), out);
+    }
+
+    pub(crate) fn encode_batch(
+        &mut self,
+        messages: &[Message],
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let [first, .., last] = messages else {
+            return messages.first().is_some_and(|message| self.encode(message, numbering, out));
+        };
+        match (first.body, last.body) {
+            (Body::Book(first_change), Body::Book(last_change)) => {
+                self.fold.restart();
+                for message in messages {
+                    if let Body::Book(change) = message.body {
+                        self.fold.set(change.side, Level { price: change.price, quantity: change.quantity });
+                    }
+                }
+                let ids = [first_change.update_id, last_change.update_id];
+                let event_ns = self.clock.unix_ns(last.due_ns);
+                let fold = std::mem::take(&mut self.fold);
+                self.depth(last.symbol, event_ns, ids, fold.bids(), fold.asks(), out);
+                self.fold = fold;
+                true
+            }
+            (Body::Trade(_), _) => self.trades(messages, numbering, out),
+            _ => self.encode(last, numbering, out),
+        }
+    }
+
+    /// Binance sends every trade by itself, so several come as an array of messages.
+    fn trades(&mut self, messages: &[Message], numbering: &mut Numbering, out: &mut Vec<u8>) -> bool {
+        for (index, message) in messages.iter().enumerate() {
+            out.push(if index == 0 { b'[' } else { b',' });
+            self.encode(message, numbering, out);
+        }
+        out.push(b']');
+        true
+    }
+
     #[inline]
-    pub(crate) fn encode(&mut self, message: &Message, out: &mut Vec<u8>) {
-        let symbol = message.symbol;
-        let event_ms = self.clock.ms(message.due_ns);
-        let engine_ms = self.clock.ms(message.event_ns);
+    pub(crate) fn encode(&mut self, message: &Message, _: &mut Numbering, out: &mut Vec<u8>) -> bool {
+        let (symbol, clock) = (message.symbol, self.clock);
+        let event_ns = clock.unix_ns(message.due_ns);
+        let engine_ns = clock.unix_ns(message.event_ns);
         match &message.body {
             Body::Book(change) => {
                 let level = [Level { price: change.price, quantity: change.quantity }];
@@ -68,93 +139,111 @@ impl Encoder {
                     Side::Buy => (&level, &[]),
                     Side::Sell => (&[], &level),
                 };
-                let id = change.update_id;
-                let update =
-                    DepthUpdate { symbol, event_ms, first_update_id: id, last_update_id: id, bids, asks };
-                self.depth(&update, out);
+                self.depth(symbol, event_ns, [change.update_id; 2], bids, asks, out);
             }
-            Body::Trade(trade) => self.trade(
-                &TradePrint {
-                    symbol,
-                    event_ms,
-                    engine_ms,
-                    trade_id: trade.trade_id,
-                    price: trade.price,
-                    quantity: trade.quantity,
-                    taker: trade.taker,
-                },
-                out,
-            ),
-            Body::Quote(quote) => self.quote(
-                &QuoteUpdate {
-                    symbol,
-                    update_id: quote.update_id,
-                    bid: Level { price: quote.bid, quantity: quote.bid_quantity },
-                    ask: Level { price: quote.ask, quantity: quote.ask_quantity },
-                },
-                out,
-            ),
+            Body::Trade(trade) => self.trade(&TradePrint::of(message, trade, clock), out),
+            Body::Quote(quote) => self.quote(&QuoteUpdate::of(message, quote, clock), out),
             Body::Ticker(ticker) => {
-                let update = TickerUpdate::of(message, ticker, self.listing.instrument(symbol), self.clock);
+                let instrument = self.listing.instrument(symbol);
+                let update = TickerUpdate::of(message, ticker, instrument, RULES.share_step, clock);
                 self.ticker(&update, out);
             }
             Body::Execution(execution) => {
-                let report =
-                    ExecutionReport::of(message, execution, self.listing.instrument(symbol), self.clock);
-                self.execution(&report, out);
+                let instrument = self.listing.instrument(symbol);
+                self.execution(&ExecutionReport::of(message, execution, instrument, clock), out);
             }
             Body::Balance(balance) => {
-                let balances = [AssetBalance {
-                    asset: balance.asset,
-                    free_units: i64::try_from(balance.free).unwrap_or(i64::MAX),
-                    locked_units: i64::try_from(balance.locked).unwrap_or(i64::MAX),
-                }];
-                let update =
-                    BalanceUpdate { account: balance.account, event_ms, engine_ms, balances: &balances };
+                let balances = [AssetBalance::of(balance)];
+                let update = BalanceUpdate {
+                    account: balance.account,
+                    event_ns: Some(event_ns),
+                    engine_ns,
+                    form: DepthForm::Update,
+                    balances: &balances,
+                };
                 self.balance(&update, out);
             }
             Body::Transfer(transfer) => self.transfer(
                 &TransferUpdate {
                     account: transfer.account,
-                    event_ms,
-                    engine_ms,
+                    event_ns,
+                    engine_ns,
                     asset: transfer.asset,
                     amount_units: transfer.amount,
                 },
                 out,
             ),
+            // The venue has no message for it.
+            Body::Status(_) => return false,
         }
+        true
     }
 
-    pub(crate) fn encode_decoded(&mut self, decoded: &Decoded<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn encode_decoded(
+        &mut self,
+        decoded: &Decoded<'_>,
+        _: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> bool {
         match decoded {
-            Decoded::Depth(update) => self.depth(update, out),
+            Decoded::Depth(update) => {
+                let Continuity::Range { first, last } = update.continuity else { return false };
+                let (symbol, bids, asks) = (update.symbol, update.bids, update.asks);
+                match (update.form, update.depth) {
+                    (DepthForm::Update, _) => {
+                        let event_ns = update.event_ns.unwrap_or_default();
+                        self.depth(symbol, event_ns, [first, last], bids, asks, out);
+                    }
+                    (DepthForm::Snapshot, None) => {
+                        self.symbols[symbol.0 as usize].book(last, bids, asks, out);
+                    }
+                    (DepthForm::Snapshot, Some(depth)) => {
+                        let name = self.listing.instrument(symbol).symbol.to_lowercase();
+                        let stream = json_string(&format!("{name}@depth{depth}@100ms"));
+                        self.symbols[symbol.0 as usize].partial_book(&stream, last, bids, asks, out);
+                    }
+                }
+            }
+            Decoded::Aggregate(aggregate) => self.aggregate(aggregate, out),
+            Decoded::Ticker(update) if update.trade_ids.is_none() => self.short_ticker(update, out),
             Decoded::Trade(print) => self.trade(print, out),
             Decoded::Quote(update) => self.quote(update, out),
             Decoded::Ticker(update) => self.ticker(update, out),
             Decoded::Execution(report) => self.execution(report, out),
             Decoded::Balance(update) => self.balance(update, out),
             Decoded::Transfer(update) => self.transfer(update, out),
+            Decoded::Numbered(_) | Decoded::Status(_) | Decoded::Control => {
+                return false;
+            }
         }
+        true
     }
 
     #[inline]
-    fn depth(&mut self, update: &DepthUpdate<'_>, out: &mut Vec<u8>) {
-        let pieces = &self.symbols[update.symbol.0 as usize];
-        let levels = update.bids.len() + update.asks.len();
+    fn depth(
+        &mut self,
+        symbol: SymbolId,
+        event_ns: u64,
+        [first, last]: [u64; 2],
+        bids: &[Level],
+        asks: &[Level],
+        out: &mut Vec<u8>,
+    ) {
+        let pieces = &self.symbols[symbol.0 as usize];
+        let levels = bids.len() + asks.len();
         let room = 80 + 3 * NUMBER_ROOM + pieces.symbol.len() + levels * LEVEL_ROOM;
         append(out, room, |w| {
             w.literal(br#"{"e":"depthUpdate","E":"#);
-            self.time.write(update.event_ms, w);
+            self.time.write(event_ns, w);
             w.bytes(&pieces.symbol);
             w.literal(br#""U":"#);
-            w.number(update.first_update_id);
+            w.number(first);
             w.literal(br#","u":"#);
-            w.number(update.last_update_id);
+            w.number(last);
             w.literal(br#","b":["#);
-            pieces.levels(update.bids, w);
+            pieces.levels(bids, w);
             w.literal(br#"],"a":["#);
-            pieces.levels(update.asks, w);
+            pieces.levels(asks, w);
             w.literal(b"]}");
         });
     }
@@ -163,7 +252,7 @@ impl Encoder {
         let pieces = &self.symbols[print.symbol.0 as usize];
         append(out, 100 + 5 * NUMBER_ROOM + pieces.symbol.len(), |w| {
             w.literal(br#"{"e":"trade","E":"#);
-            self.time.write(print.event_ms, w);
+            self.time.write(print.event_ns.unwrap_or(print.engine_ns), w);
             w.bytes(&pieces.symbol);
             w.literal(br#""t":"#);
             w.number(print.trade_id);
@@ -172,12 +261,30 @@ impl Encoder {
             w.literal(br#"","q":""#);
             w.units(pieces.quantity(print.quantity));
             w.literal(br#"","T":"#);
-            self.time.write(print.engine_ms, w);
-            // Whether the buyer was the maker.
-            match print.taker {
-                Side::Sell => w.literal(br#","m":true,"M":true}"#),
-                Side::Buy => w.literal(br#","m":false,"M":true}"#),
-            }
+            self.time.write(print.engine_ns, w);
+            taker(print.taker, w);
+        });
+    }
+
+    fn aggregate(&mut self, aggregate: &AggregateTrade, out: &mut Vec<u8>) {
+        let pieces = &self.symbols[aggregate.symbol.0 as usize];
+        append(out, 110 + 7 * NUMBER_ROOM + pieces.symbol.len(), |w| {
+            w.literal(br#"{"e":"aggTrade","E":"#);
+            self.time.write(aggregate.event_ns, w);
+            w.bytes(&pieces.symbol);
+            w.literal(br#""a":"#);
+            w.number(aggregate.aggregate_id);
+            w.literal(br#","p":""#);
+            w.units(pieces.price(aggregate.price));
+            w.literal(br#"","q":""#);
+            w.units(pieces.quantity(aggregate.quantity));
+            w.literal(br#"","f":"#);
+            w.number(aggregate.first_trade_id);
+            w.literal(br#","l":"#);
+            w.number(aggregate.last_trade_id);
+            w.literal(br#","T":"#);
+            self.time.write(aggregate.engine_ns, w);
+            taker(aggregate.taker, w);
         });
     }
 
@@ -195,45 +302,52 @@ impl Encoder {
     fn ticker(&mut self, update: &TickerUpdate, out: &mut Vec<u8>) {
         let pieces = &self.symbols[update.symbol.0 as usize];
         let tick = pieces.tick;
+        let [bid, ask] = update.best.unwrap_or_default();
+        let [first_trade_id, last_trade_id] = update.trade_ids.unwrap_or_default();
+        let [open_ns, close_ns] = update.window_ns.unwrap_or_default();
         append(out, 200 + 23 * NUMBER_ROOM + 20 + pieces.symbol.len(), |w| {
             w.literal(br#"{"e":"24hrTicker","E":"#);
-            self.time.write(update.event_ms, w);
+            self.time.write(update.event_ns.unwrap_or_default(), w);
             w.bytes(&pieces.symbol);
             w.literal(br#""p":""#);
-            w.signed_units(update.change.saturating_mul(tick as i64));
+            w.signed_units(update.change.unwrap_or_default().saturating_mul(tick as i64));
             w.literal(br#"","P":""#);
-            w.thousandths(update.change_millipercent);
+            w.thousandths(update.change_share.unwrap_or_default() / RULES.share_step);
             w.literal(br#"","w":""#);
-            w.units(update.weighted_average_units);
+            w.units(update.weighted_average_units.unwrap_or_default());
             w.literal(br#"","x":""#);
-            w.units(pieces.price(update.previous_close));
+            w.units(pieces.price(update.previous_close.unwrap_or_default()));
             w.literal(br#"","c":""#);
-            w.units(pieces.price(update.last.price));
+            w.units(pieces.price(update.last));
             w.literal(br#"","Q":""#);
-            w.units(pieces.quantity(update.last.quantity));
+            w.units(pieces.quantity(update.last_quantity.unwrap_or_default()));
             w.literal(br#"","#);
-            pieces.best(update.bid, update.ask, w);
-            w.literal(br#"","o":""#);
-            w.units(pieces.price(update.open));
-            w.literal(br#"","h":""#);
-            w.units(pieces.price(update.high));
-            w.literal(br#"","l":""#);
-            w.units(pieces.price(update.low));
-            w.literal(br#"","v":""#);
-            w.wide_units(u128::from(update.volume) * u128::from(pieces.lot));
-            w.literal(br#"","q":""#);
-            w.wide_units(update.quote_volume_units);
+            pieces.best(bid, ask, w);
+            pieces.range(update, w);
             w.literal(br#"","O":"#);
-            w.number(update.open_ms);
+            w.number(open_ns / NS_PER_MS);
             w.literal(br#","C":"#);
-            self.time.write(update.close_ms, w);
+            self.time.write(close_ns, w);
             w.literal(br#","F":"#);
-            w.number(update.first_trade_id);
+            w.number(first_trade_id);
             w.literal(br#","L":"#);
-            w.number(update.last_trade_id);
+            w.number(last_trade_id);
             w.literal(br#","n":"#);
-            w.number(update.count);
+            w.number(update.count.unwrap_or_default());
             w.literal(b"}");
+        });
+    }
+
+    fn short_ticker(&mut self, update: &TickerUpdate, out: &mut Vec<u8>) {
+        let pieces = &self.symbols[update.symbol.0 as usize];
+        append(out, 100 + 9 * NUMBER_ROOM + 20 + pieces.symbol.len(), |w| {
+            w.literal(br#"{"e":"24hrMiniTicker","E":"#);
+            self.time.write(update.event_ns.unwrap_or_default(), w);
+            w.bytes(&pieces.symbol);
+            w.literal(br#""c":""#);
+            w.units(pieces.price(update.last));
+            pieces.range(update, w);
+            w.literal(b"\"}");
         });
     }
 
@@ -242,13 +356,14 @@ impl Encoder {
     fn execution(&mut self, report: &ExecutionReport, out: &mut Vec<u8>) {
         let pieces = &self.symbols[report.symbol.0 as usize];
         let fee_asset = report.fee_asset.map(|asset| &*self.assets[asset.0 as usize]);
+        let placed_ms = report.placed_ns.unwrap_or(report.engine_ns) / NS_PER_MS;
         let on_book = matches!(report.status, OrderStatus::New | OrderStatus::PartiallyFilled);
         let names = pieces.symbol.len() + fee_asset.map_or(0, <[u8]>::len);
         append(out, 450 + 20 * NUMBER_ROOM + names, |w| {
             w.literal(br#"{"subscriptionId":"#);
             w.number(report.account.0.into());
             w.literal(br#","event":{"e":"executionReport","E":"#);
-            self.time.write(report.event_ms, w);
+            self.time.write(report.event_ns.unwrap_or(report.engine_ns), w);
             w.bytes(&pieces.symbol);
             match report.kind {
                 ExecutionKind::Canceled => w.literal(br#""c":"cancel-"#),
@@ -297,7 +412,7 @@ impl Encoder {
                 None => w.literal(br#"","n":"0","N":null"#),
             }
             w.literal(br#","T":"#);
-            self.time.write(report.engine_ms, w);
+            self.time.write(report.engine_ns, w);
             match report.trade_id {
                 Some(trade_id) => {
                     w.literal(br#","t":"#);
@@ -306,7 +421,7 @@ impl Encoder {
                 None => w.literal(br#","t":-1"#),
             }
             w.literal(br#","I":"#);
-            w.number(report.execution_id);
+            w.number(report.execution_id.unwrap_or_default());
             if on_book {
                 w.literal(br#","w":true"#);
             } else {
@@ -317,15 +432,15 @@ impl Encoder {
                 ExecutionKind::Trade => w.literal(br#","m":true,"M":true,"O":"#),
                 ExecutionKind::New | ExecutionKind::Canceled => w.literal(br#","m":false,"M":true,"O":"#),
             }
-            w.number(report.placed_ms);
+            w.number(placed_ms);
             w.literal(br#","Z":""#);
-            w.units(report.filled_quote_units);
+            w.units(report.filled_quote_units.unwrap_or_default());
             w.literal(br#"","Y":""#);
-            w.units(report.last_quote_units);
+            w.units(report.last_quote_units.unwrap_or_default());
             w.literal(br#"","Q":"0.00000000""#);
             if on_book {
                 w.literal(br#","W":"#);
-                w.number(report.placed_ms);
+                w.number(placed_ms);
             }
             w.literal(br#","V":"EXPIRE_MAKER"}}"#);
         });
@@ -339,9 +454,9 @@ impl Encoder {
             w.literal(br#"{"subscriptionId":"#);
             w.number(update.account.0.into());
             w.literal(br#","event":{"e":"outboundAccountPosition","E":"#);
-            self.time.write(update.event_ms, w);
+            self.time.write(update.event_ns.unwrap_or(update.engine_ns), w);
             w.literal(br#","u":"#);
-            self.time.write(update.engine_ms, w);
+            self.time.write(update.engine_ns, w);
             w.literal(br#","B":["#);
             for (index, balance) in update.balances.iter().enumerate() {
                 if index > 0 {
@@ -350,9 +465,9 @@ impl Encoder {
                 w.literal(br#"{"a":"#);
                 w.bytes(&assets[balance.asset.0 as usize]);
                 w.literal(br#","f":""#);
-                w.signed_units(balance.free_units);
+                w.signed_units(balance.free_units());
                 w.literal(br#"","l":""#);
-                w.signed_units(balance.locked_units);
+                w.signed_units(balance.locked_units.unwrap_or_default());
                 w.literal(b"\"}");
             }
             w.literal(b"]}}");
@@ -365,19 +480,36 @@ impl Encoder {
             w.literal(br#"{"subscriptionId":"#);
             w.number(update.account.0.into());
             w.literal(br#","event":{"e":"balanceUpdate","E":"#);
-            self.time.write(update.event_ms, w);
+            self.time.write(update.event_ns, w);
             w.literal(br#","a":"#);
             w.bytes(asset);
             w.literal(br#","d":""#);
             w.signed_units(update.amount_units);
             w.literal(br#"","T":"#);
-            self.time.write(update.engine_ms, w);
+            self.time.write(update.engine_ns, w);
             w.literal(b"}}");
         });
     }
 }
 
+/// The end of a trade: whether the buyer was the maker.
+#[inline(always)]
+fn taker(side: Side, w: &mut Writer<'_>) {
+    match side {
+        Side::Sell => w.literal(br#","m":true,"M":true}"#),
+        Side::Buy => w.literal(br#","m":false,"M":true}"#),
+    }
+}
+
 impl Pieces {
+    fn new(instrument: &Instrument) -> Self {
+        Self {
+            symbol: [SYMBOL_FIELD, &json_string(&instrument.symbol), ","].concat().into_bytes().into(),
+            tick: instrument.tick,
+            lot: instrument.lot,
+        }
+    }
+
     #[inline(always)]
     fn price(&self, ticks: u32) -> u64 {
         u64::from(ticks).saturating_mul(self.tick)
@@ -386,6 +518,53 @@ impl Pieces {
     #[inline(always)]
     fn quantity(&self, lots: u64) -> u64 {
         lots.saturating_mul(self.lot)
+    }
+
+    /// A whole book.
+    fn book(&self, last_update_id: u64, bids: &[Level], asks: &[Level], out: &mut Vec<u8>) {
+        let room = 300 + NUMBER_ROOM + self.symbol.len() + (bids.len() + asks.len()) * LEVEL_ROOM;
+        append(out, room, |w| {
+            w.literal(br#"{"id":"#);
+            w.bytes(self.name());
+            w.literal(br#","status":200,"result":"#);
+            self.plain_book(last_update_id, bids, asks, w);
+            w.literal(DEPTH_LIMITS);
+        });
+    }
+
+    /// The best part of a book, in the wrapper that names its stream.
+    fn partial_book(
+        &self,
+        stream: &str,
+        last_update_id: u64,
+        bids: &[Level],
+        asks: &[Level],
+        out: &mut Vec<u8>,
+    ) {
+        let room = 80 + NUMBER_ROOM + stream.len() + (bids.len() + asks.len()) * LEVEL_ROOM;
+        append(out, room, |w| {
+            w.literal(br#"{"stream":"#);
+            w.bytes(stream.as_bytes());
+            w.literal(br#","data":"#);
+            self.plain_book(last_update_id, bids, asks, w);
+            w.literal(b"}");
+        });
+    }
+
+    /// A book that does not tell its symbol.
+    fn plain_book(&self, last_update_id: u64, bids: &[Level], asks: &[Level], w: &mut Writer<'_>) {
+        w.literal(br#"{"lastUpdateId":"#);
+        w.number(last_update_id);
+        w.literal(br#","bids":["#);
+        self.levels(bids, w);
+        w.literal(br#"],"asks":["#);
+        self.levels(asks, w);
+        w.literal(b"]}");
+    }
+
+    /// The symbol as a JSON string.
+    fn name(&self) -> &[u8] {
+        &self.symbol[SYMBOL_FIELD.len()..self.symbol.len() - 1]
     }
 
     #[inline(always)]
@@ -415,9 +594,26 @@ impl Pieces {
     }
 }
 
+impl Pieces {
+    /// Prices and volumes as both kinds of statistics have them, from the last closing quote to the next.
+    fn range(&self, update: &TickerUpdate, w: &mut Writer<'_>) {
+        w.literal(br#"","o":""#);
+        w.units(self.price(update.open.unwrap_or_default()));
+        w.literal(br#"","h":""#);
+        w.units(self.price(update.high));
+        w.literal(br#"","l":""#);
+        w.units(self.price(update.low));
+        w.literal(br#"","v":""#);
+        w.wide_units(u128::from(update.volume) * u128::from(self.lot));
+        w.literal(br#"","q":""#);
+        w.wide_units(update.quote_volume_units.unwrap_or_default());
+    }
+}
+
 impl TimeText {
     #[inline(always)]
-    fn write(&mut self, ms: u64, w: &mut Writer<'_>) {
+    fn write(&mut self, unix_ns: u64, w: &mut Writer<'_>) {
+        let ms = unix_ns / NS_PER_MS;
         if ms == self.ms {
             w.literal(&self.digits);
         } else {
@@ -435,12 +631,39 @@ impl TimeText {
     }
 }
 
-fn json_string(name: &str) -> String {
+/// Before the first message no time is written down: times in nanoseconds end long before this millisecond.
+const NO_TIME: u64 = u64::MAX;
+
+/// A book as REST has it.
+pub(super) fn write_rest_book(instrument: &Instrument, snapshot: &Snapshot, limit: usize, out: &mut Vec<u8>) {
+    let [bids, asks] = [&snapshot.bids, &snapshot.asks].map(|levels| -> Vec<Level> {
+        levels.iter().take(limit).map(|&(price, quantity)| Level { price, quantity }).collect()
+    });
+    let room = 60 + NUMBER_ROOM + (bids.len() + asks.len()) * LEVEL_ROOM;
+    append(out, room, |w| Pieces::new(instrument).plain_book(snapshot.update_id, &bids, &asks, w));
+}
+
+/// An amount of money in 1e-8 units.
+pub(super) fn amount_text(units: i64) -> String {
+    let mut out = Vec::new();
+    append(&mut out, NUMBER_ROOM + 9, |w| w.signed_units(units));
+    String::from_utf8(out).expect("digits are text")
+}
+
+pub(super) fn json_string(name: &str) -> String {
     serde_json::Value::from(name).to_string()
 }
 
+const SYMBOL_FIELD: &str = ",\"s\":";
+
+/// A request for up to 500 levels a side weighs 25.
+pub(super) const DEPTH_LIMITS: &[u8; 111] =
+    br#","rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":6000,"count":25}]}"#;
+
 /// Digits of a Unix time in milliseconds from 2001 to 2286; other times are written without the memory.
 const TIME_DIGITS: usize = 13;
+
+const NS_PER_MS: u64 = 1_000_000;
 
 /// `,["` price `","` quantity `"]`.
 const LEVEL_ROOM: usize = 10 + 2 * NUMBER_ROOM;
@@ -456,9 +679,11 @@ mod tests {
     use crate::testing::{START_UNIX_NS, listing, message};
 
     fn encoded(messages: &[Message]) -> String {
-        let mut encoder = Encoder::new(&listing(), START_UNIX_NS);
+        let mut encoder = Encoder::new(&listing(), START_UNIX_NS, 0);
         let mut out = Vec::new();
-        messages.iter().for_each(|message| encoder.encode(message, &mut out));
+        for message in messages {
+            assert!(encoder.encode(message, &mut Numbering::default(), &mut out));
+        }
         String::from_utf8(out).unwrap()
     }
 
@@ -676,10 +901,10 @@ mod tests {
             (999_999_999_000_000_000, "999999999104"),
             (i64::MAX, "9223372036959"),
         ] {
-            let mut encoder = Encoder::new(&listing(), start_unix_ns);
+            let mut encoder = Encoder::new(&listing(), start_unix_ns, 0);
             for _ in 0..2 {
                 let mut out = Vec::new();
-                encoder.encode(&message(Body::Book(CHANGE)), &mut out);
+                encoder.encode(&message(Body::Book(CHANGE)), &mut Numbering::default(), &mut out);
                 let text = String::from_utf8(out).unwrap();
                 assert!(text.contains(&format!(r#""E":{expected},"#)), "{text}");
             }

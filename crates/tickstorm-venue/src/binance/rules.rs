@@ -1,25 +1,14 @@
-//! When a depth update fits a book: `U` of a message is the previous `u` + 1, and the first one after a
-//! snapshot may begin before the snapshot's end.
+//! What Binance promises, and what its consumers may hold against it.
 
-use crate::decoded::DepthUpdate;
-use crate::replica::{Misfit, Position};
+use crate::rules::{Cadence, Numbering, Rules};
 
-/// Whether the update continues a book at `position`.
-#[inline]
-pub(crate) fn admit(position: Position, update: &DepthUpdate<'_>) -> Result<(), Misfit> {
-    let last = match position {
-        Position::Unknown => return Ok(()),
-        Position::Snapshot(id) | Position::Update(id) => id,
-    };
-    let expected = last.saturating_add(1);
-    if update.first_update_id == expected {
-        return Ok(());
-    }
-    if update.last_update_id <= last {
-        return Err(Misfit::Old { last });
-    }
-    match position {
-        Position::Snapshot(_) if update.first_update_id <= expected => Ok(()),
-        _ => Err(Misfit::Gap { expected }),
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    depths: &[0],
+    default_depth: 0,
+    // Percentages have three places.
+    share_step: 1_000,
+    cadence: Cadence { book_ns: 100_000_000, trades_ns: 0, quotes_ns: 0, tickers_ns: 1_000_000_000 },
+    numbering: Numbering::Changes,
+    subscribers_cut: false,
+    checksum: None,
+};

@@ -1,9 +1,10 @@
 //! What a replica finds wrong.
 
 use thiserror::Error;
+use tickstorm_market::event::Side;
 use tickstorm_market::instrument::SymbolId;
 
-use crate::decoded::Level;
+use crate::decoded::{Counted, Level};
 
 /// A message that contradicts those before it, or itself. Prices are in ticks, quantities in lots.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -28,6 +29,54 @@ pub enum Fault {
         last: u64,
         /// The last id in the update.
         found: u64,
+    },
+    /// The venue's checksum is not that of the book; the book is incomplete from here until it is seeded again.
+    #[error("{symbol}: checksum {found} where {expected} was expected")]
+    Checksum {
+        /// The instrument.
+        symbol: String,
+        /// Of the book as it was rebuilt.
+        expected: u32,
+        /// On the wire.
+        found: u32,
+    },
+    /// A level is removed that the book does not have.
+    #[error("{symbol}: removal of {} level {price} ticks, which the book does not have", side_name(*side))]
+    UnknownLevel {
+        /// The instrument.
+        symbol: String,
+        /// The side of the level.
+        side: Side,
+        /// The level.
+        price: u32,
+    },
+    /// A depth update that changes no level: doubled.
+    #[error("{symbol}: depth update that changes nothing")]
+    NothingNew {
+        /// The instrument.
+        symbol: String,
+    },
+    /// Messages of a connection are missing, doubled or out of order.
+    #[error("{} number {found} where {expected} was expected", counted_name(*counted))]
+    Number {
+        /// What is counted.
+        counted: Counted,
+        /// One more than the last.
+        expected: u64,
+        /// On the wire.
+        found: u64,
+    },
+    /// A balance that does not follow from the one before and what was traded and transferred since.
+    #[error("account {account}: balance of {asset} is {found} smallest units where {expected} was expected")]
+    Balance {
+        /// Whose.
+        account: u32,
+        /// Of what.
+        asset: String,
+        /// The balance before and what has moved since.
+        expected: i128,
+        /// On the wire.
+        found: i128,
     },
     /// Trades are missing.
     #[error("{symbol}: trade {found} where {expected} was expected")]
@@ -152,6 +201,11 @@ impl Fault {
         match self {
             Fault::UpdateGap { .. } => "update_gap",
             Fault::OldUpdate { .. } => "old_update",
+            Fault::Checksum { .. } => "checksum",
+            Fault::UnknownLevel { .. } => "unknown_level",
+            Fault::NothingNew { .. } => "nothing_new",
+            Fault::Number { .. } => "number",
+            Fault::Balance { .. } => "balance",
             Fault::TradeGap { .. } => "trade_gap",
             Fault::OldTrade { .. } => "old_trade",
             Fault::OldQuote { .. } => "old_quote",
@@ -163,6 +217,21 @@ impl Fault {
             Fault::NegativeBalance { .. } => "negative_balance",
             Fault::UnknownSymbol { .. } => "unknown_symbol",
         }
+    }
+}
+
+fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "bid",
+        Side::Sell => "ask",
+    }
+}
+
+fn counted_name(counted: Counted) -> &'static str {
+    match counted {
+        Counted::Frames => "frame",
+        Counted::Orders => "order message",
+        Counted::Balances => "balance message",
     }
 }
 

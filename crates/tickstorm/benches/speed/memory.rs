@@ -5,7 +5,7 @@ use std::{fs, hint::black_box, time::Duration};
 use tickstorm_load::{Arrivals, Factor, Path, Rate, Schedule, ScheduleSpec, format_duration, parse_duration};
 use tickstorm_market::{Listing, MarketSpec, ShardMarket};
 use tickstorm_random::Seed;
-use tickstorm_venue::{Encoder, Venue};
+use tickstorm_venue::{Encoder, Numbering, Venue};
 
 use super::{Extent, Row, progress, row, thread_cpu};
 
@@ -95,7 +95,7 @@ impl Feed {
                     black_box(&mut self.buffer).clear();
                 }
                 let message = self.markets[usize::from(slot.shard())].next(slot.due_ns());
-                self.encoder.encode(message, &mut self.buffer);
+                self.encoder.encode(message, &mut Numbering::default(), &mut self.buffer);
             }
             self.messages += self.slots.len() as u64;
         }

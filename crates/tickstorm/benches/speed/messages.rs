@@ -10,7 +10,7 @@ use tickstorm_load::{Arrivals, Rate, Slot};
 use tickstorm_market::{Message, ShardMarket};
 use tickstorm_net::frame::{self, Opcode};
 use tickstorm_random::Seed;
-use tickstorm_venue::{Encoder, Venue};
+use tickstorm_venue::{Encoder, Numbering, Venue};
 
 use super::{Extent, Row, progress, row};
 
@@ -90,7 +90,7 @@ impl Bench {
         best(&rounds, |ring| {
             for message in ring {
                 empty_when_full(out);
-                encoder.encode(black_box(message), out);
+                encoder.encode(black_box(message), &mut Numbering::default(), out);
             }
         })
     }
@@ -109,7 +109,7 @@ impl Markets {
             let message = self.shards[usize::from(slot.shard())].next(slot.due_ns());
             let mask = (self.masks.word() as u32).to_ne_bytes();
             let frame = frame::begin(&mut self.out, Some(mask));
-            self.encoder.encode(message, &mut self.out);
+            self.encoder.encode(message, &mut Numbering::default(), &mut self.out);
             frame.finish(&mut self.out, Opcode::Text);
         }
     }

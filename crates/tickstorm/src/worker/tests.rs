@@ -221,7 +221,7 @@ impl Outlet for Chaos {
         }
     }
 
-    fn add(&mut self, lane: usize, ordinal: u64, message: &Message) {
+    fn add(&mut self, lane: usize, ordinal: u64, message: &Message) -> bool {
         let messages = &mut self.lanes[lane].messages;
         if ordinal != messages.len() as u64 {
             self.own.faults.push(format!("ordinal {ordinal} came {}-th", messages.len()));
@@ -232,6 +232,11 @@ impl Outlet for Chaos {
         }
         messages.push(Sent { due_ns: message.due_ns, state: State::Placed });
         self.own.placed.push(Slot::new(message.due_ns, shard));
+        true
+    }
+
+    fn pass(&mut self, _: usize, _: &Message) -> bool {
+        true
     }
 
     fn end(&mut self, _: usize) {}

@@ -49,3 +49,15 @@ fn the_push_example_storms_the_built_in_target() {
     // 10,000 msg/s for 2 s, a tenth of the time at tenfold.
     assert!(text.contains("38,000") || text.contains("38000"), "{text}");
 }
+
+#[test]
+fn the_portrait_example_writes_a_page_of_each_regime() {
+    for regime in ["normal", "volatile", "flash-crash"] {
+        let file = std::env::temp_dir().join(format!("tickstorm-{}-{regime}.html", std::process::id()));
+        output("portrait", &[file.to_str().unwrap(), "3", regime, "60000"]);
+        let html = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(html.contains("60000 messages about 100 symbols"), "{regime}");
+        assert!(html.contains("BTCUSDT") && html.ends_with("</html>\n"), "{regime}");
+    }
+}

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod call;
+mod check;
+mod clients;
 mod examples;
 mod frozen;
 mod generator;
 mod push;
+mod realism;
 mod stream;
 mod totals;

@@ -4,15 +4,17 @@ use bytes::Bytes;
 use tickstorm::{LoadGenerator, LoadProfile, Message, Plan, Target, WebSocketMessageGenerator, Workers};
 use tickstorm_load::Slot;
 use tickstorm_market::ShardMarket;
-use tickstorm_venue::Encoder;
+use tickstorm_venue::{Encoder, Numbering};
 
 use crate::{call::Inbox, frozen};
 
 #[test]
 fn a_seed_gives_the_same_messages_for_ever() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(frozen::FILE);
-    let frozen = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(frozen::text().unwrap(), frozen, "if this is on purpose: cargo xtask fingerprints");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(frozen::FOLDER);
+    for (name, text) in frozen::files().unwrap() {
+        let frozen = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
+        assert_eq!(text, frozen, "{name}: if this is on purpose: cargo xtask fingerprints");
+    }
 }
 
 #[test]
@@ -50,10 +52,13 @@ fn part(plan: &Plan, owner: u16, owners: u16, until: usize) -> Vec<(Slot, Bytes)
     while clock.next_cell(&mut slots).is_some_and(|until_ns| until_ns <= end_ns) {}
     for slot in slots {
         assert_eq!(slot.shard() % owners, owner);
-        let shard =
-            shards.entry(slot.shard()).or_insert_with(|| ShardMarket::new(market, slot.shard()).unwrap());
+        let shard = shards.entry(slot.shard()).or_insert_with(|| {
+            let shard = ShardMarket::new(market, slot.shard()).unwrap();
+            shard.snapshots().iter().for_each(|book| encoder.seed(book));
+            shard
+        });
         let mut bytes = Vec::new();
-        encoder.encode(shard.next(slot.due_ns()), &mut bytes);
+        while !encoder.encode(shard.next(slot.due_ns()), &mut Numbering::default(), &mut bytes) {}
         messages.push((slot, Bytes::from(bytes)));
     }
     messages

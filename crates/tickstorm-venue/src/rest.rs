@@ -1,0 +1,199 @@
+//! What clients ask a venue by HTTP before and beside their sockets, and the bodies of the answers.
+
+use tickstorm_market::event::{AccountId, Snapshot};
+use tickstorm_market::instrument::{Listing, SymbolId};
+
+use crate::decoded::AssetBalance;
+use crate::decoder::DecodeError;
+use crate::venue::Venue;
+use crate::{binance, bybit, coinbase, kraken, okx};
+
+/// A venue's HTTP interface, as far as clients of its sockets need it, both ways. Knows paths, parameters and
+/// bodies; connections, and whether a signature holds, are the caller's.
+#[derive(Debug, Clone)]
+pub struct Rest {
+    venue: Venue,
+    listing: Listing,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpRequest<'a> {
+    /// As `GET`.
+    pub method: &'a str,
+    /// As `/api/v3/depth`, without what stands before the venue's own paths.
+    pub path: &'a str,
+    /// What follows the question mark, or nothing.
+    pub query: &'a str,
+    /// What was posted, or nothing.
+    pub body: &'a [u8],
+}
+
+/// What a client asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Whether the venue is there.
+    Ping,
+    /// The venue's time.
+    Time,
+    /// The venue's state.
+    Status,
+    /// The instruments, all of them if none is named.
+    Instruments(Vec<SymbolId>),
+    /// What can be held.
+    Assets,
+    /// A book.
+    Depth {
+        /// Of which instrument.
+        symbol: SymbolId,
+        /// At most so many levels a side.
+        limit: u32,
+    },
+    /// The balances of the client's account.
+    Balances,
+    /// A token that opens the private socket.
+    SocketToken,
+    /// Something that the client asks as a matter of form: the answer is empty and says so. The path.
+    Formality(&'static str),
+}
+
+/// What an answer is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The time.
+    pub now_unix_ns: u64,
+    /// The book, for [`Call::Depth`].
+    pub book: Option<&'a Snapshot>,
+    /// The account and its balances, for [`Call::Balances`].
+    pub balances: Option<(AccountId, &'a [AssetBalance])>,
+    /// For [`Call::SocketToken`].
+    pub token: &'a str,
+}
+
+/// A request that the venue answers with an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestError {
+    /// There is no such path.
+    UnknownPath,
+    /// The path exists, but not for this method.
+    WrongMethod {
+        /// The right one.
+        allowed: &'static str,
+    },
+    /// A parameter is missing.
+    MissingParameter {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A parameter has a wrong value.
+    WrongParameter {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        found: String,
+    },
+    /// There is no such instrument.
+    UnknownSymbol {
+        /// In the client's words.
+        name: String,
+    },
+    /// The request must be signed by a known key.
+    NotAllowed,
+    /// Too many requests.
+    TooFrequent,
+}
+
+/// An answer, but for its transport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// As 200.
+    pub status: u16,
+    /// Beside those that every answer has.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: Vec<u8>,
+}
+
+impl Rest {
+    /// Speaks of the instruments of `listing`.
+    pub fn new(venue: Venue, listing: &Listing) -> Self {
+        Self { venue, listing: listing.clone() }
+    }
+
+    /// Reads what a client wants.
+    pub fn read_request(&self, request: &HttpRequest<'_>) -> Result<Call, RestError> {
+        match self.venue {
+            Venue::Binance => binance::rest::read_request(&self.listing, request),
+            Venue::Coinbase => coinbase::rest::read_request(&self.listing, request),
+            Venue::Kraken => kraken::rest::read_request(&self.listing, request),
+            Venue::Okx => okx::rest::read_request(&self.listing, request),
+            Venue::Bybit => bybit::rest::read_request(&self.listing, request),
+        }
+    }
+
+    /// The answer to a call, from facts that fit it.
+    pub fn answer(&self, call: &Call, facts: &Facts<'_>) -> Answer {
+        match self.venue {
+            Venue::Binance => binance::rest::answer(&self.listing, call, facts),
+            Venue::Coinbase => coinbase::rest::answer(&self.listing, call, facts),
+            Venue::Kraken => kraken::rest::answer(&self.listing, call, facts),
+            Venue::Okx => okx::rest::answer(&self.listing, call, facts),
+            Venue::Bybit => bybit::rest::answer(&self.listing, call, facts),
+        }
+    }
+
+    /// The answer to a request that cannot be granted.
+    pub fn refuse(&self, error: &RestError, now_unix_ns: u64) -> Answer {
+        match self.venue {
+            Venue::Binance => binance::rest::refuse(error, now_unix_ns),
+            Venue::Coinbase => coinbase::rest::refuse(error, now_unix_ns),
+            Venue::Kraken => kraken::rest::refuse(error, now_unix_ns),
+            Venue::Okx => okx::rest::refuse(error, now_unix_ns),
+            Venue::Bybit => bybit::rest::refuse(error, now_unix_ns),
+        }
+    }
+
+    /// Path and query of a call, as a client sends it; none where the venue has no such call.
+    pub fn path(&self, call: &Call) -> Option<String> {
+        match self.venue {
+            Venue::Binance => binance::rest::path(&self.listing, call),
+            Venue::Coinbase => coinbase::rest::path(&self.listing, call),
+            Venue::Kraken => kraken::rest::path(&self.listing, call),
+            Venue::Okx => okx::rest::path(&self.listing, call),
+            Venue::Bybit => bybit::rest::path(&self.listing, call),
+        }
+    }
+
+    /// Reads the body of the answer to [`Call::Depth`].
+    pub fn read_depth(&self, symbol: SymbolId, body: &[u8]) -> Result<Snapshot, DecodeError> {
+        match self.venue {
+            Venue::Binance => binance::rest::read_depth(&self.listing, symbol, body),
+            Venue::Coinbase => coinbase::rest::read_depth(&self.listing, symbol, body),
+            Venue::Kraken => kraken::rest::read_depth(&self.listing, symbol, body),
+            Venue::Okx => okx::rest::read_depth(&self.listing, symbol, body),
+            Venue::Bybit => bybit::rest::read_depth(&self.listing, symbol, body),
+        }
+    }
+
+    /// Reads the body of the answer to [`Call::Instruments`]; start prices are not told, they are zero.
+    pub fn read_instruments(&self, body: &[u8]) -> Result<Listing, DecodeError> {
+        match self.venue {
+            Venue::Binance => binance::rest::read_instruments(body),
+            Venue::Coinbase => coinbase::rest::read_instruments(body),
+            Venue::Kraken => kraken::rest::read_instruments(body),
+            Venue::Okx => okx::rest::read_instruments(body),
+            Venue::Bybit => bybit::rest::read_instruments(body),
+        }
+    }
+
+    /// Reads the body of the answer to [`Call::Time`]: Unix ns.
+    pub fn read_time(&self, body: &[u8]) -> Result<u64, DecodeError> {
+        match self.venue {
+            Venue::Binance => binance::rest::read_time(body),
+            Venue::Coinbase => coinbase::rest::read_time(body),
+            Venue::Kraken => kraken::rest::read_time(body),
+            Venue::Okx => okx::rest::read_time(body),
+            Venue::Bybit => bybit::rest::read_time(body),
+        }
+    }
+}
