@@ -30,6 +30,18 @@ fn a_flash_crash_brings_trades_and_no_message_more() {
     assert_eq!(crash.losses(), [""; 0], "the target keeps a replica of every book and finds no fault");
 }
 
+/// The target decodes every message, and holds each book, trade, order and balance against the others.
+#[test]
+fn every_venue_tells_a_crash_with_a_halt_without_a_fault() {
+    for venue in ["binance", "coinbase", "kraken", "okx", "bybit"] {
+        let how = ["--venue", venue, "--scenario", "flash-crash", "--crash-halt", "150ms", "--quiet"];
+        let report = Report::of(run(SHORT.iter().chain(&how)), 0);
+        assert_eq!(report.count("/target/builtin/messages"), report.count("/ledger/sent"), "{venue}");
+        assert_eq!(report.count("/target/builtin/decode_errors"), 0, "{venue}");
+        assert_eq!(report.at("/target/builtin/faults").as_object().map(|it| it.len()), Some(0), "{venue}");
+    }
+}
+
 #[test]
 fn the_plan_says_what_the_market_goes_through() {
     let shown = |arguments: &[&str]| {
