@@ -36,7 +36,8 @@ fn every_venue_tells_a_crash_with_a_halt_without_a_fault() {
     for venue in ["binance", "coinbase", "kraken", "okx", "bybit"] {
         let how = ["--venue", venue, "--scenario", "flash-crash", "--crash-halt", "150ms", "--quiet"];
         let report = Report::of(run(SHORT.iter().chain(&how)), 0);
-        assert_eq!(report.count("/target/builtin/messages"), report.count("/ledger/sent"), "{venue}");
+        // The warm-up's come on top.
+        assert!(report.count("/target/builtin/messages") >= report.count("/ledger/sent"), "{venue}");
         assert_eq!(report.count("/target/builtin/decode_errors"), 0, "{venue}");
         assert_eq!(report.at("/target/builtin/faults").as_object().map(|it| it.len()), Some(0), "{venue}");
     }
