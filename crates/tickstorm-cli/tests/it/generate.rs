@@ -3,11 +3,14 @@
 use std::{
     fs,
     io::Read,
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-use crate::harness::{Folder, Started, command, finish, run};
+use crate::{
+    harness::{Folder, Started, command, command_of, finish, run},
+    peer::{Ci, skip},
+};
 
 const FORMATS: [&str; 5] = ["jsonl", "frames", "msgpack", "protobuf", "csv"];
 
@@ -176,9 +179,8 @@ fn binary_bytes_are_kept_from_a_terminal() {
     // script gives a terminal where there is none.
     let binary = env!("CARGO_BIN_EXE_tickstorm");
     let line = format!("{binary} generate --count 10 --format msgpack; echo exit $?");
-    let Ok(output) = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output()
-    else {
-        return;
+    let Ok(output) = command_of("script").args(["-qec", &line, "/dev/null"]).output() else {
+        return skip("there is no program `script`, which gives a terminal", Ci::Fails);
     };
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("--output FILE") && said.contains("exit 2"), "{said}");

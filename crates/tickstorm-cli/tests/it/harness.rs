@@ -46,7 +46,12 @@ pub(crate) fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ou
 /// The program, ready for more arguments or variables: without a terminal, and with none of our own variables that may
 /// be set where the tests run.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tickstorm"));
+    command_of(env!("CARGO_BIN_EXE_tickstorm"))
+}
+
+/// The same for a program that runs ours in its turn.
+pub(crate) fn command_of(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TICKSTORM_")) {
         command.env_remove(name);
     }
