@@ -64,7 +64,11 @@ impl Bench {
     }
 
     /// A ring small enough to stay in the cache, as a message just made by the market is.
+    /// Of what the market did not say there is nothing to measure.
     fn render_ring(&self, name: &str, ring: &[Message]) {
+        if ring.is_empty() {
+            return;
+        }
         let mut encoder = self.encoder();
         let mut out = Vec::with_capacity(1 << 16);
         let mut bytes = 0;
@@ -179,6 +183,9 @@ impl Bench {
     }
 
     fn read_all(&self, name: &str, wires: &[Vec<u8>]) {
+        if wires.is_empty() {
+            return;
+        }
         let mut decoder = Decoder::new(Venue::Binance, &self.listing);
         let ns = self.best_of(wires.len(), || {
             for wire in wires {
