@@ -54,6 +54,7 @@
 mod builtin;
 mod connection;
 mod endpoint;
+pub mod exchange;
 pub mod frame;
 mod outgoing;
 mod poller;
