@@ -22,7 +22,7 @@ use crate::{
     pacer::Pacer,
     push::{Protocol, PushOutlet},
     target::Callee,
-    worker::{Command, Links, Orders, Shared, Worker},
+    worker::{Command, Counting, Links, Orders, Shared, Worker},
 };
 
 /// A run under way. Dropping it aborts it.
@@ -278,6 +278,7 @@ fn orders(plan: &Plan, mut markets: Vec<Option<Box<ShardMarket>>>) -> Vec<Orders
                 flush: plan.spec.flush,
                 taken_is_processed: plan.ack == Some(AckMode::None),
                 replies_have_ids: plan.ack != Some(AckMode::Fifo),
+                counting: Counting::Messages,
                 publish_every_ns: [1_000_000_000, plan.spec.report_interval.as_nanos() as u64],
                 recording: plan.recording(),
             }
