@@ -5,8 +5,12 @@
 //! target that tickstorm brings along: a consumer of the feed that checks what it gets and answers at a known
 //! pace. [`PlainSink`] only receives, to measure what the sender alone can do.
 //!
-//! This crate decides neither what is sent nor when, and counts nothing beyond what its parts see. There is no
-//! asynchronous runtime in it: who drives a connection does so from a loop of its own.
+//! [`Front`] is the front door of an exchange: it answers HTTP, opens WebSockets, plain or over TLS, and hands each
+//! over as a [`Transport`].
+//!
+//! This crate decides neither what is sent nor when, and counts nothing beyond what its parts see. No asynchronous
+//! runtime is in the way of data: who drives a connection or a transport does so from a loop of its own. Only the
+//! front door has one, on a thread of its own, for requests and handshakes.
 //!
 //! Start from [`Connection::connect`]:
 //!
@@ -54,13 +58,15 @@
 mod builtin;
 mod connection;
 mod endpoint;
-pub mod exchange;
+mod exchange;
 pub mod frame;
 mod outgoing;
 mod poller;
 mod server;
 mod sink;
 mod socket;
+mod tls;
+mod transport;
 mod ws;
 
 pub use builtin::{
@@ -68,8 +74,14 @@ pub use builtin::{
 };
 pub use connection::{ConnectError, Connection, ConnectionError, Readable};
 pub use endpoint::{Endpoint, EndpointError, ResolveError};
+pub use exchange::{
+    Arrival, Delivery, Desk, Front, FrontError, FrontSpec, Head, Heard, Link, Mark, Scratch, Sealed, Silence,
+    TlsChoice, Turn, Version, WebAnswer, WebRequest,
+};
 pub use frame::{CloseReason, FrameError};
 pub use outgoing::Flushed;
 pub use poller::{Event, Events, Poller, precise_timers};
 pub use sink::{PlainSink, Received, SinkMode};
+pub use tls::{TlsConnector, TlsError, TlsTrust, client_transport};
+pub use transport::{Ending, MAX_TAKEN, Transport};
 pub use ws::HandshakeError;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::exchange::trail::Trail;
 use crate::exchange::turn::Sealed;
 use crate::frame::{FrameReader, Incoming, Role};
+use crate::poller::{Interest, Poller};
+use crate::transport::Transport;
 
 pub use crate::exchange::trail::Mark;
 
@@ -35,6 +37,7 @@ pub struct Link<T> {
     taken: u64,
     trail: Trail,
     blocked: bool,
+    watched: Option<Interest>,
 }
 
 /// Frames of this turn that were due at about the same time.
@@ -120,12 +123,18 @@ impl<T: Read + Write> Link<T> {
             taken: 0,
             trail: Trail::default(),
             blocked: false,
+            watched: None,
         }
     }
 
     /// The stream beneath.
     pub fn wire(&self) -> &T {
         &self.wire
+    }
+
+    /// The same, to end it.
+    pub fn wire_mut(&mut self) -> &mut T {
+        &mut self.wire
     }
 
     /// Adds a frame of the turn to what this client is sent: one that tells `messages` market messages, none for
@@ -406,6 +415,29 @@ impl<T: Read + Write> Link<T> {
     /// The marks that wait here.
     pub fn waiting(&self) -> impl Iterator<Item = &Mark> {
         self.trail.waiting()
+    }
+}
+
+impl Link<Transport> {
+    /// Has `poller` tell under `key` when the client has said something and, while it takes no more, when it takes more
+    /// again. To be called again after a flush: what is waited for may have changed.
+    pub fn watch(&mut self, poller: &Poller, key: usize) -> io::Result<()> {
+        let interest = if self.blocked { Interest::Both } else { Interest::Read };
+        match self.watched {
+            Some(watched) if watched == interest => return Ok(()),
+            Some(_) => poller.modify(self.wire.socket(), key, interest)?,
+            None => poller.add(self.wire.socket(), key, interest)?,
+        }
+        self.watched = Some(interest);
+        Ok(())
+    }
+
+    /// Ends that; before the link is dropped.
+    pub fn unwatch(&mut self, poller: &Poller) {
+        if self.watched.take().is_some() {
+            // It was added and is open; if the system thinks otherwise, there is nothing left to remove.
+            let _ = poller.remove(self.wire.socket());
+        }
     }
 }
 
