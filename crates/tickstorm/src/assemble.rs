@@ -279,6 +279,8 @@ fn why_dropped(reason: Dropped) -> &'static str {
         Dropped::NotConnected => {
             "its connection was down for longer than the timeout, or broke before the message was sent"
         }
+        Dropped::SlowClient => "the client had as much waiting as --client-queue allows",
+        Dropped::Lost => "waited for a client whose connection ended",
         Dropped::Unsent => "still waiting when the time to send the backlog was over",
     }
 }

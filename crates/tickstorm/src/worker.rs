@@ -704,7 +704,9 @@ impl<O: Outlet> Worker<O> {
         let waited_ns = now.saturating_sub(due_ns);
         let ours_ns = match reason {
             Dropped::Unsent => waited_ns.saturating_sub(stalls.stall_ns(due_ns, now, &self.absences)),
-            Dropped::ConcurrencyLimit | Dropped::NotConnected => self.absences.within(due_ns, now),
+            Dropped::ConcurrencyLimit | Dropped::NotConnected | Dropped::SlowClient | Dropped::Lost => {
+                self.absences.within(due_ns, now)
+            }
         };
         self.dropped_by_us += u64::from(ours_ns > waited_ns / 2);
     }

@@ -36,6 +36,7 @@ pub struct Link<T> {
     offered: u64,
     taken: u64,
     trail: Trail,
+    epoch: u8,
     blocked: bool,
     watched: Option<Interest>,
 }
@@ -48,6 +49,7 @@ struct Note {
     due_ns: u64,
     frames: u32,
     messages: u32,
+    epoch: u8,
 }
 
 /// Bytes that wait for the kernel.
@@ -122,6 +124,7 @@ impl<T: Read + Write> Link<T> {
             offered: 0,
             taken: 0,
             trail: Trail::default(),
+            epoch: 0,
             blocked: false,
             watched: None,
         }
@@ -148,15 +151,28 @@ impl<T: Read + Write> Link<T> {
         }
         match self.notes.last_mut() {
             Some(note)
-                if (note.messages > 0) == (messages > 0) && due_ns.abs_diff(note.due_ns) <= NOTE_SPAN_NS =>
+                if (note.messages > 0) == (messages > 0)
+                    && note.epoch == self.epoch
+                    && due_ns.abs_diff(note.due_ns) <= NOTE_SPAN_NS =>
             {
                 note.end = self.pushed_in_turn;
                 note.due_ns = note.due_ns.min(due_ns);
                 note.frames += 1;
                 note.messages += messages;
             }
-            _ => self.notes.push(Note { end: self.pushed_in_turn, due_ns, frames: 1, messages }),
+            _ => self.notes.push(Note {
+                end: self.pushed_in_turn,
+                due_ns,
+                frames: 1,
+                messages,
+                epoch: self.epoch,
+            }),
         }
+    }
+
+    /// Frames that are pushed from now on are of this epoch, which their marks tell. Begins with 0.
+    pub fn set_epoch(&mut self, epoch: u8) {
+        self.epoch = epoch;
     }
 
     /// Whether frames of this turn wait for a flush.
@@ -198,6 +214,7 @@ impl<T: Read + Write> Link<T> {
                 offered_ns: now_ns,
                 frames: note.frames,
                 messages: note.messages,
+                epoch: note.epoch,
             });
         }
         self.offered += self.pushed_in_turn as u64;

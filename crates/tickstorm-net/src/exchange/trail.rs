@@ -15,6 +15,8 @@ pub struct Mark {
     pub frames: u32,
     /// Market messages that these tell.
     pub messages: u32,
+    /// As the link was told: marks of different epochs stay apart.
+    pub epoch: u8,
 }
 
 /// The marks of all bytes that the peer may not have read yet, in order.
@@ -43,7 +45,7 @@ impl Trail {
     pub(super) fn push(&mut self, mark: Mark) {
         match self.waiting.back_mut() {
             None => (self.grain, self.in_last) = (1, 0),
-            Some(last) if self.in_last < self.grain => {
+            Some(last) if self.in_last < self.grain && last.epoch == mark.epoch => {
                 *last = last.and(&mark);
                 self.in_last += 1;
                 return;
@@ -122,6 +124,7 @@ impl Mark {
             offered_ns,
             frames: self.frames.saturating_add(next.frames),
             messages: self.messages.saturating_add(next.messages),
+            epoch: self.epoch,
         }
     }
 }
@@ -129,9 +132,12 @@ impl Mark {
 /// Makes one mark of every two.
 fn coarsen(marks: &mut VecDeque<Mark>) {
     let old = std::mem::take(marks);
-    let mut pairs = old.into_iter();
+    let mut pairs = old.into_iter().peekable();
     while let Some(first) = pairs.next() {
-        marks.push_back(pairs.next().map_or(first, |second| first.and(&second)));
+        match pairs.next_if(|second| second.epoch == first.epoch) {
+            Some(second) => marks.push_back(first.and(&second)),
+            None => marks.push_back(first),
+        }
     }
 }
 
@@ -143,7 +149,7 @@ mod tests {
     use super::*;
 
     fn mark(end: u64, due_ns: u64) -> Mark {
-        Mark { end, due_ns, offered_ns: due_ns, frames: 1, messages: 1 }
+        Mark { end, due_ns, offered_ns: due_ns, frames: 1, messages: 1, epoch: 0 }
     }
 
     fn trail(marks: impl IntoIterator<Item = Mark>) -> Trail {

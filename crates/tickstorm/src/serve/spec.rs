@@ -1,0 +1,83 @@
+//! How an exchange is served: everything that is not the load itself.
+
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+
+use tickstorm_net::TlsChoice;
+use tickstorm_venue::{Credential, LimitProfile, Publishing, VenueOptions};
+
+use crate::spec::words;
+
+/// The settings of a mock exchange, beside those of the load and the market, which are a [`Spec`](crate::Spec)'s.
+#[derive(Debug, Clone)]
+pub struct ServeSpec {
+    /// Where to listen; port 0 is any free one. Default 127.0.0.1:9443.
+    pub listen: SocketAddr,
+    /// Whether `listen` may be reached from other machines. Default no.
+    pub is_public: bool,
+    /// Whether TLS is spoken on the port beside plain text. Default no.
+    pub tls: TlsChoice,
+    /// Clients to wait for, with a subscription each, before the clock starts. Default 1.
+    pub clients: u32,
+    /// How long to wait for them; `None` is as long as it takes. Default `None`.
+    pub wait_for: Option<Duration>,
+    /// Bytes that may wait for a client beyond what its kernel and ours hold. Default 64 MiB.
+    pub client_queue: usize,
+    /// What happens to a client that has more waiting. Default: it is disconnected, as venues do.
+    pub slow_client: SlowClient,
+    /// The rhythm of the frames. Default the venue's.
+    pub cadence: Publishing,
+    /// Whether the venues' limits on what clients may ask are kept. Default off.
+    pub limits: LimitProfile,
+    /// Which of several forms of a venue's wire is spoken.
+    pub options: VenueOptions,
+    /// The keys that open accounts. Default none.
+    pub keys: Vec<Credential>,
+    /// Whether pings probe how far behind a client's reader is. Default on.
+    pub pings: PingProbes,
+    /// How long at most the silence at the end may last in which clients are watched until they rest; zero leaves it
+    /// out. Default 10 s.
+    pub silence: Duration,
+}
+
+impl Default for ServeSpec {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9443)),
+            is_public: false,
+            tls: TlsChoice::Off,
+            clients: 1,
+            wait_for: None,
+            client_queue: 64 << 20,
+            slow_client: SlowClient::Disconnect,
+            cadence: Publishing::Venue,
+            limits: LimitProfile::Off,
+            options: VenueOptions::default(),
+            keys: Vec::new(),
+            pings: PingProbes::On,
+            silence: Duration::from_secs(10),
+        }
+    }
+}
+
+words! {
+    /// What happens to a client for which more waits than its queue holds.
+    SlowClient {
+        /// It is cut off with the venue's close code.
+        Disconnect = "disconnect",
+        /// What it has not seen is folded until there is room again: books level by level, of quotes and statistics the
+        /// last. Trades that find no room are dropped.
+        Conflate = "conflate",
+        /// What finds no room is dropped, so that it sees gaps.
+        Drop = "drop",
+    }
+}
+
+words! {
+    /// WebSocket pings, ten a second to each client whatever it answers, behind the data.
+    PingProbes {
+        /// They are sent.
+        On = "on",
+        /// They are not; the venue's own pings are.
+        Off = "off",
+    }
+}
