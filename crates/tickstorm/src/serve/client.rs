@@ -1,6 +1,6 @@
 //! One client: its connection, what it has subscribed to, and what became of what it was owed.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use tickstorm_load::Histogram;
 use tickstorm_market::AccountId;
@@ -29,6 +29,8 @@ pub(super) struct Client<T> {
     pub tally: Tally,
     pub keep: Keep,
     pub stage: Stage,
+    /// Names of the topics that it has unsubscribed from.
+    forgone: BTreeSet<String>,
     /// Whether it is among those that get something in this turn.
     pub is_dirty: bool,
     /// Whether as much waits for it as may.
@@ -169,6 +171,44 @@ impl Tally {
 }
 
 impl<T> Client<T> {
+    /// A client that has just come.
+    pub(super) fn new(number: u32, link: Link<T>, who: Who, venue: Venue, endpoint: Endpoint, now_ns: u64) -> Self {
+        Self {
+            number,
+            link,
+            who,
+            venue,
+            endpoint,
+            numbering: Numbering::default(),
+            held: Vec::new(),
+            is_combined: false,
+            account: None,
+            tally: Tally { came_ns: now_ns, ..Tally::default() },
+            keep: Keep { heard_ns: now_ns, said_ns: now_ns, ..Keep::default() },
+            stage: Stage::Open,
+            forgone: BTreeSet::new(),
+            is_dirty: false,
+            is_full: false,
+            folds: Folds::default(),
+        }
+    }
+
+    /// Adds a subscription.
+    pub(super) fn remember(&mut self, held: Held) {
+        if self.forgone.remove(&held.topic.name) {
+            self.tally.resubscriptions += 1;
+        }
+        self.held.push(held);
+        self.tally.most_subscriptions = self.tally.most_subscriptions.max(self.held.len());
+    }
+
+    /// Notes that a subscription was given up, to know it if it comes again.
+    pub(super) fn forgo(&mut self, topic: &Topic) {
+        if self.forgone.len() < MOST_FORGONE {
+            self.forgone.insert(topic.name.clone());
+        }
+    }
+
     /// The subscription to a topic, in whatever words.
     pub(super) fn find(&self, topic: &Topic) -> Option<usize> {
         self.held.iter().position(|held| held.topic.name == topic.name || is_same(&held.topic, topic))
@@ -185,3 +225,6 @@ fn is_same(one: &Topic, other: &Topic) -> bool {
         && one.symbol == other.symbol
         && (one.name.is_empty() || other.name.is_empty())
 }
+
+/// More names than these are not remembered: resubscriptions are then counted too low.
+const MOST_FORGONE: usize = 10_000;

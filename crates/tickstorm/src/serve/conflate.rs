@@ -141,6 +141,11 @@ impl Folds {
         self.0.is_empty()
     }
 
+    /// What is held back belongs to no figure any more.
+    pub(super) fn forget_counts(&mut self) {
+        self.0.values_mut().for_each(|fold| fold.messages = 0);
+    }
+
     /// When the oldest message that is held back was due.
     pub(super) fn oldest_due_ns(&self) -> Option<u64> {
         self.0.values().map(|fold| fold.due_ns).min()

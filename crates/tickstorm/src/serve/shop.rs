@@ -18,7 +18,7 @@ impl Shop {
     pub(super) fn new(venue: Venue, listing: &Listing, start_unix_ns: i64, spec: &ServeSpec) -> Self {
         Self {
             publisher: Publisher::new(venue, listing, start_unix_ns, spec.cadence, &spec.options),
-            protocol: Protocol::with_options(venue, listing, &spec.options),
+            protocol: Protocol::new(venue, listing),
             folder: Folder::new(venue, listing, start_unix_ns),
             subscribers: Vec::new(),
         }
@@ -41,6 +41,19 @@ impl Shop {
                 self.publisher.close(stream);
             }
         }
+    }
+
+    /// Closes a stream that nobody has subscribed to.
+    pub(super) fn close_if_unheard(&mut self, stream: StreamId) {
+        if self.subscribers.get(stream.0 as usize).is_none_or(Vec::is_empty) {
+            self.publisher.close(stream);
+        }
+    }
+
+    /// The name that a client's messages of a stream are wrapped with, if they are.
+    pub(super) fn wrapping_of(&self, stream: StreamId, key: usize) -> Option<&str> {
+        let subscribers = self.subscribers.get(stream.0 as usize)?;
+        subscribers.iter().find(|subscriber| subscriber.key == key)?.wrapped.as_deref()
     }
 
     /// Has all subscriptions of a client take another form.
