@@ -224,7 +224,9 @@ mod tests {
                 let mut kept = [Ladder::<u64>::new(Side::Buy), Ladder::new(Side::Sell)];
                 shelf.told(&book, depth, &mut news);
                 for (ladder, levels) in kept.iter_mut().zip([&news.bids, &news.asks]) {
-                    levels.iter().for_each(|level| drop(ladder.set(level.price, level.quantity)));
+                    for level in levels {
+                        ladder.set(level.price, level.quantity);
+                    }
                 }
                 for &(buy, price, quantity, tells) in &changes {
                     let side = if buy { Side::Buy } else { Side::Sell };
@@ -260,7 +262,7 @@ mod tests {
     #[test]
     fn the_best_levels_are_told_when_they_are_different() {
         let mut book = Window::new(0);
-        let mut set = |book: &mut Window, price, quantity| {
+        let set = |book: &mut Window, price, quantity| {
             book.set(&BookChange { update_id: 1, side: Side::Buy, price, quantity });
         };
         set(&mut book, 5, 1);
