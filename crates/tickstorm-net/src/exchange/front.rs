@@ -150,7 +150,7 @@ pub enum FrontError {
         /// The address.
         address: SocketAddr,
         /// Why not.
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// The system has no thread or poller to spare.
     #[error("cannot start the thread of the front")]
@@ -173,7 +173,8 @@ impl Front {
     pub fn start(spec: FrontSpec, desk: Arc<dyn Desk>) -> Result<Self, FrontError> {
         check(&spec)?;
         let address = spec.address;
-        let tls = server_tls(&spec).map_err(|source| FrontError::Tls { address, source })?;
+        let tls =
+            server_tls(&spec).map_err(|source| FrontError::Tls { address, source: Box::new(source) })?;
         let listener = socket::listen(address).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => FrontError::InUse { address },
             _ => FrontError::Listen { address, source },
