@@ -5,4 +5,4 @@ mod http;
 
 pub(crate) use front::Place;
 pub use front::{Arrival, Desk, Front, FrontError, FrontSpec, TlsChoice};
-pub use http::{Head, Version, WebAnswer, WebRequest};
+pub use http::{HttpVersion, RequestHead, WebAnswer, WebRequest};

@@ -75,12 +75,12 @@ pub use builtin::{
 pub use connection::{ConnectError, Connection, ConnectionError, Readable};
 pub use endpoint::{Endpoint, EndpointError, ResolveError};
 pub use exchange::{
-    Arrival, Desk, Front, FrontError, FrontSpec, Head, TlsChoice, Version, WebAnswer, WebRequest,
+    Arrival, Desk, Front, FrontError, FrontSpec, HttpVersion, RequestHead, TlsChoice, WebAnswer, WebRequest,
 };
 pub use frame::{CloseReason, FrameError};
 pub use outgoing::Flushed;
 pub use poller::{Event, Events, Poller, precise_timers};
 pub use sink::{PlainSink, Received, SinkMode};
 pub use tls::{TlsConnector, TlsError, TlsTrust, client_transport};
-pub use transport::{Ending, MAX_TAKEN, Transport};
+pub use transport::{Ending, Transport};
 pub use ws::HandshakeError;

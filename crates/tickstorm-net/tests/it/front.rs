@@ -220,7 +220,7 @@ fn the_desk_is_told_both_ends() {
 #[test]
 fn a_websocket_is_handed_over_with_what_came_early() {
     let lobby = Lobby::open(tls_spec());
-    let early: Vec<u8> = (0..5000u32).map(|n| n as u8).collect();
+    let early: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
     let more = "X-Token: secret\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
                 Sec-WebSocket-Protocol: chat\r\n";
     let bytes = [handshake("/ws?streams=a/b", more).as_bytes(), &early].concat();
@@ -508,6 +508,7 @@ fn a_front_that_is_stopped_lets_go_of_all_but_the_sockets() {
     let mut fresh = lobby.plain();
     let mut under_way = lobby.plain();
     under_way.send("GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_until("all requests", || lobby.asked() == 2);
     wait_until("all connections", || lobby.front.connections() == 4);
     let address = lobby.address();
     let (front, release) = (lobby.front, lobby.release);
@@ -527,7 +528,7 @@ fn a_desk_that_hangs_does_not_hang_who_stops_it() {
     let lobby = Lobby::open(spec());
     let mut client = lobby.plain();
     client.send("GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    wait_until("the connection", || lobby.front.connections() == 1);
+    wait_until("the request", || lobby.asked() == 1);
     let start = Instant::now();
     lobby.front.stop();
     assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,17 +20,21 @@ pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 pub(crate) struct Lobby {
     pub(crate) front: Front,
     pub(crate) arrivals: Receiver<Arrival>,
+    /// Requests that the desk was asked to answer.
+    asked: Arc<AtomicUsize>,
     /// Lets go on who asked for `/hang`.
     pub(crate) release: Sender<()>,
 }
 
 struct Clerk {
+    asked: Arc<AtomicUsize>,
     arrivals: Sender<Arrival>,
     released: Mutex<Receiver<()>>,
 }
 
 impl Desk for Clerk {
     fn answer(&self, request: WebRequest) -> WebAnswer {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         match request.path.as_str() {
             "/ws" => WebAnswer::upgrade_required(),
             "/echo" => WebAnswer::json(200, request.body),
@@ -74,9 +79,11 @@ impl Lobby {
     pub(crate) fn open(spec: FrontSpec) -> Self {
         let (arrivals_in, arrivals) = mpsc::channel();
         let (release, released) = mpsc::channel();
-        let clerk = Clerk { arrivals: arrivals_in, released: Mutex::new(released) };
+        let asked = Arc::new(AtomicUsize::new(0));
+        let clerk =
+            Clerk { asked: Arc::clone(&asked), arrivals: arrivals_in, released: Mutex::new(released) };
         let front = Front::start(spec, Arc::new(clerk)).unwrap();
-        Self { front, arrivals, release }
+        Self { front, arrivals, asked, release }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -101,6 +108,10 @@ impl Lobby {
         transport.socket().set_nonblocking(false).unwrap();
         transport.socket().set_read_timeout(Some(PATIENCE)).unwrap();
         Client { stream: transport, received: Vec::new() }
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     pub(crate) fn arrival(&self) -> Arrival {
@@ -241,4 +252,4 @@ pub(crate) fn handshake(path: &str, more: &str) -> String {
 pub(crate) const BIG: usize = 24 << 20;
 
 /// Short, for what must time out; nothing else may be under way meanwhile.
-pub(crate) const SHORT: Duration = Duration::from_millis(150);
+pub(crate) const SHORT: Duration = Duration::from_millis(500);

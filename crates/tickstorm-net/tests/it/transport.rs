@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 
-use tickstorm_net::{Ending, MAX_TAKEN, Transport};
+use tickstorm_net::{Ending, Transport};
 use tickstorm_random::Seed;
 
 use crate::lobby::{Lobby, tls_spec};
@@ -70,7 +70,7 @@ fn bytes_come_as_they_were_sent_however_they_are_cut() {
         wait_until("all bytes", || {
             let length = (cuts.word() % 200_000).min((sent.len() - taken) as u64) as usize;
             let part = &sent[taken..taken + length];
-            let written = if cuts.word() % 2 == 0 {
+            let written = if cuts.word().is_multiple_of(2) {
                 let (left, right) = part.split_at(length / 3);
                 from.write_vectored(&[IoSlice::new(left), IoSlice::new(b""), IoSlice::new(right)])
             } else {
@@ -99,7 +99,7 @@ fn many_small_slices_come_in_their_order() {
             let slices: Vec<_> = sent[taken..].chunks(97).map(IoSlice::new).collect();
             if !slices.is_empty() {
                 let count = unless_blocked(from.write_vectored(&slices)).unwrap_or(0);
-                assert!(!from.is_tls() || count <= MAX_TAKEN);
+                assert!(!from.is_tls() || count <= Transport::MAX_TAKEN);
                 taken += count;
             }
             unless_blocked(from.flush());
@@ -114,16 +114,17 @@ fn many_small_slices_come_in_their_order() {
 #[test]
 fn a_peer_that_does_not_read_holds_little_of_our_memory() {
     for_both_kinds(|mut from, mut to| {
-        let sent = fill(&mut from);
-        let pending = from.pending_ciphertext();
+        let mut sent = fill(&mut from);
         assert_eq!(from.wants_write(), from.is_tls());
-        assert!(pending <= MAX_TAKEN + 1000, "{pending}");
-        // As long as something is pending, nothing more is taken.
-        for _ in 0..100 {
-            assert_eq!(unless_blocked(from.write(b"more")), None);
-            assert_eq!(unless_blocked(from.flush()).is_some(), !from.is_tls());
+        // The kernel may find room for a little more; what it has none for is not taken.
+        for _ in 0..1000 {
+            let pending = from.pending_ciphertext();
+            assert!(pending <= Transport::MAX_TAKEN + 1000, "{pending}");
+            match unless_blocked(from.write(b"more")) {
+                Some(count) => sent.extend_from_slice(&b"more"[..count]),
+                None => assert!(from.pending_ciphertext() <= pending),
+            }
         }
-        assert_eq!(from.pending_ciphertext(), pending);
         let mut got = Vec::new();
         let mut chunk = vec![0; 64 << 10];
         wait_until("the bytes", || {
@@ -158,7 +159,8 @@ fn an_end_comes_after_all_bytes_and_leaves_the_other_direction_open() {
 fn an_end_waits_for_what_is_pending() {
     for_both_kinds(|mut from, mut to| {
         let sent = fill(&mut from);
-        assert_eq!(unless_blocked(from.shutdown(Shutdown::Write)).is_some(), !from.is_tls());
+        let is_done = unless_blocked(from.shutdown(Shutdown::Write)).is_some();
+        assert_eq!(is_done, !from.wants_write());
         let reader = std::thread::spawn(move || {
             let got = read_to_end(&mut to);
             (got, to.ending())
