@@ -12,9 +12,13 @@ use crate::exchange::Place;
 ///
 /// * Bytes that a write took may not be the kernel's yet: what it did not take of their ciphertext is kept, see
 ///   [`pending_ciphertext`](Self::pending_ciphertext), and goes first with the next write or flush. As long as
-///   any is kept, nothing more is taken, so that never more than [`MAX_TAKEN`](Self::MAX_TAKEN) bytes and their records wait here.
+///   any is kept, nothing more is taken, so that never more than the records of
+///   [`MAX_TAKEN`](Self::MAX_TAKEN) bytes wait here.
 /// * A readable socket may bring no bytes, and bytes may wait behind a socket that is not readable: read until
 ///   `WouldBlock` before waiting for the socket, once right after the stream was handed over as well.
+///
+/// Dropping it closes the socket, and with TLS cuts the peer off in mid-stream: [`shutdown`](Self::shutdown) takes
+/// leave.
 #[derive(Debug)]
 pub struct Transport {
     stream: TcpStream,

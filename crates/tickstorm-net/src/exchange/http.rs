@@ -239,6 +239,9 @@ mod tests {
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
     const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+    const NAMES: &str = "(?i)host|upgrade|connection|sec-websocket-(key|version)|content-length";
+    const VALUES: &str = "\\PC{0,30}|websocket|upgrade|13|0";
+
     fn headers(lines: &[&str]) -> Vec<(String, String)> {
         let pair = |line: &&str| line.split_once(": ").map(|(name, value)| (name.into(), value.into()));
         lines.iter().filter_map(pair).collect()
@@ -314,7 +317,7 @@ mod tests {
         fn any_head_is_read_or_answered(
             method in "[A-Z]{0,8}|\\PC*",
             target in "\\PC*|[/?#*:a-z.]{0,20}|https?://[a-z/?#]{0,9}",
-            lines in prop::collection::vec(("(?i)host|upgrade|connection|sec-websocket-(key|version)|content-length", "\\PC{0,30}|websocket|upgrade|13|0"), 0..9),
+            lines in prop::collection::vec((NAMES, VALUES), 0..9),
             is_new: bool,
         ) {
             let version = if is_new { HttpVersion::Http11 } else { HttpVersion::Http10 };

@@ -534,3 +534,10 @@ fn a_desk_that_hangs_does_not_hang_who_stops_it() {
     assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
     let _ = lobby.release.send(());
 }
+
+#[test]
+fn no_timeout_is_too_long() {
+    let lobby = Lobby::open(FrontSpec { handshake_timeout: Duration::MAX, ..tls_spec() });
+    assert_eq!(lobby.plain().get("/query?a").text(), "a");
+    assert_eq!(lobby.encrypted().get("/query?a").text(), "a");
+}

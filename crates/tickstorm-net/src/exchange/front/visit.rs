@@ -90,6 +90,8 @@ pub(super) async fn receive(house: Arc<House>, stream: TcpStream, place: Place) 
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // As servers have always written them: not every client of an exchange compares names as it should.
+        .title_case_headers(true)
         .header_read_timeout(patience)
         .max_header_size(house.spec.max_header)
         // Answers are never cut to fit it; it bounds what is read ahead.
