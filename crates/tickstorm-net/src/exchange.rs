@@ -9,6 +9,6 @@ mod turn;
 
 pub(crate) use front::Place;
 pub use front::{Arrival, Desk, Front, FrontError, FrontSpec, TlsChoice};
-pub use http::{Head, Version, WebAnswer, WebRequest};
+pub use http::{HttpVersion, RequestHead, WebAnswer, WebRequest};
 pub use link::{Delivery, Heard, Link, Mark, Scratch, Silence};
 pub use turn::{Sealed, Turn};

@@ -75,13 +75,13 @@ pub use builtin::{
 pub use connection::{ConnectError, Connection, ConnectionError, Readable};
 pub use endpoint::{Endpoint, EndpointError, ResolveError};
 pub use exchange::{
-    Arrival, Delivery, Desk, Front, FrontError, FrontSpec, Head, Heard, Link, Mark, Scratch, Sealed, Silence,
-    TlsChoice, Turn, Version, WebAnswer, WebRequest,
+    Arrival, Delivery, Desk, Front, FrontError, FrontSpec, Heard, HttpVersion, Link, Mark, RequestHead, Scratch, Sealed,
+    Silence, TlsChoice, Turn, WebAnswer, WebRequest,
 };
 pub use frame::{CloseReason, FrameError};
 pub use outgoing::Flushed;
 pub use poller::{Event, Events, Poller, precise_timers};
 pub use sink::{PlainSink, Received, SinkMode};
 pub use tls::{TlsConnector, TlsError, TlsTrust, client_transport};
-pub use transport::{Ending, MAX_TAKEN, Transport};
+pub use transport::{Ending, Transport};
 pub use ws::HandshakeError;

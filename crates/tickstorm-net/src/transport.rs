@@ -12,9 +12,13 @@ use crate::exchange::Place;
 ///
 /// * Bytes that a write took may not be the kernel's yet: what it did not take of their ciphertext is kept, see
 ///   [`pending_ciphertext`](Self::pending_ciphertext), and goes first with the next write or flush. As long as
-///   any is kept, nothing more is taken, so that never more than [`MAX_TAKEN`] bytes and their records wait here.
+///   any is kept, nothing more is taken, so that never more than the records of
+///   [`MAX_TAKEN`](Self::MAX_TAKEN) bytes wait here.
 /// * A readable socket may bring no bytes, and bytes may wait behind a socket that is not readable: read until
 ///   `WouldBlock` before waiting for the socket, once right after the stream was handed over as well.
+///
+/// Dropping it closes the socket, and with TLS cuts the peer off in mid-stream: [`shutdown`](Self::shutdown) takes
+/// leave.
 #[derive(Debug)]
 pub struct Transport {
     stream: TcpStream,
@@ -38,6 +42,16 @@ pub enum Ending {
 struct Tls {
     session: rustls::Connection,
     outgoing: Ciphertext,
+    incoming: Option<ReadAhead>,
+}
+
+/// Records from the kernel that the session has not taken. It takes 4 KiB at a time, which is a system call each for
+/// who reads straight from the socket.
+#[derive(Debug)]
+struct ReadAhead {
+    bytes: Box<[u8]>,
+    head: usize,
+    end: usize,
 }
 
 /// Records on their way to the kernel.
@@ -49,6 +63,10 @@ struct Ciphertext {
 }
 
 impl Transport {
+    /// The most bytes that one write takes with TLS: four records, so that the system call is shared by many frames,
+    /// and a peer that reads nothing holds little more than this beside the kernel's buffer.
+    pub const MAX_TAKEN: usize = 64 << 10;
+
     /// A bare TCP stream.
     pub fn plain(stream: TcpStream) -> io::Result<Self> {
         Self::new(stream, None)
@@ -58,7 +76,12 @@ impl Transport {
     pub(crate) fn tls(stream: TcpStream, mut session: rustls::Connection) -> io::Result<Self> {
         // The bound is kept here, where it counts what the kernel did not take.
         session.set_buffer_limit(None);
-        Self::new(stream, Some(Box::new(Tls { session, outgoing: Ciphertext::default() })))
+        // A client gets the feed; a server gets a few requests from each of many clients.
+        let incoming = match session {
+            rustls::Connection::Client(_) => Some(ReadAhead::new()),
+            rustls::Connection::Server(_) => None,
+        };
+        Self::new(stream, Some(Box::new(Tls { session, outgoing: Ciphertext::default(), incoming })))
     }
 
     fn new(stream: TcpStream, tls: Option<Box<Tls>>) -> io::Result<Self> {
@@ -175,7 +198,7 @@ impl Read for Transport {
 }
 
 impl Write for Transport {
-    /// With TLS takes at most [`MAX_TAKEN`] bytes a call.
+    /// With TLS takes at most [`MAX_TAKEN`](Self::MAX_TAKEN) bytes a call.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &self.tls {
             None => self.stream.write(bytes),
@@ -204,11 +227,11 @@ impl Tls {
         if total == 0 {
             return Ok(0);
         }
-        let taken = if total <= MAX_TAKEN {
+        let taken = if total <= Transport::MAX_TAKEN {
             self.session.writer().write_vectored(slices)?
         } else {
-            let mut room = MAX_TAKEN;
-            let mut first = Vec::with_capacity(slices.len().min(MAX_TAKEN));
+            let mut room = Transport::MAX_TAKEN;
+            let mut first = Vec::with_capacity(slices.len());
             for slice in slices.iter().filter(|slice| !slice.is_empty()) {
                 let part = &slice[..slice.len().min(room)];
                 first.push(IoSlice::new(part));
@@ -241,7 +264,13 @@ impl Tls {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            self.session.read_tls(stream)?;
+            match &mut self.incoming {
+                None => self.session.read_tls(stream)?,
+                Some(ahead) => {
+                    ahead.fill(stream)?;
+                    self.session.read_tls(ahead)?
+                }
+            };
             let processed = self.session.process_new_packets();
             // The protocol may have an answer: an alert, or a new key. It is sent as far as the kernel takes it.
             if self.session.wants_write() {
@@ -255,6 +284,29 @@ impl Tls {
             }
             processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
+    }
+}
+
+impl ReadAhead {
+    fn new() -> Self {
+        Self { bytes: vec![0; READ_AHEAD].into(), head: 0, end: 0 }
+    }
+
+    /// Reads from the kernel, if nothing is left from the last time; nothing to read then is the end of the stream.
+    fn fill(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        if self.head == self.end {
+            self.end = stream.read(&mut self.bytes)?;
+            self.head = 0;
+        }
+        Ok(())
+    }
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = (&self.bytes[self.head..self.end]).read(into)?;
+        self.head += count;
+        Ok(count)
     }
 }
 
@@ -317,6 +369,5 @@ mod windows {
     }
 }
 
-/// The most bytes that one write takes with TLS: four records, so that the system call is shared by many frames,
-/// and a peer that reads nothing holds little more than this beside the kernel's buffer.
-pub const MAX_TAKEN: usize = 64 << 10;
+/// As much as a connection in plain text reads at a time.
+const READ_AHEAD: usize = 64 << 10;

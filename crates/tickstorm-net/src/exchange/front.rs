@@ -38,7 +38,8 @@ pub struct FrontSpec {
     /// closed as soon as it is accepted, with 503 where nobody speaks TLS. Default 16,384.
     pub max_connections: usize,
     /// How long a client may take for the next step: the TLS handshake, the head of a request, its body, taking
-    /// anything of an answer, and the rest before the next request. Its connection is closed then. Default 10 s.
+    /// anything of an answer, and the rest before the next request. Its connection is closed then. Default 10 s, at
+    /// most a day.
     pub handshake_timeout: Duration,
     /// Bytes of a request's head; beyond it is answered with 431. Default 16 KiB.
     pub max_header: usize,
@@ -150,7 +151,7 @@ pub enum FrontError {
         /// The address.
         address: SocketAddr,
         /// Why not.
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// The system has no thread or poller to spare.
     #[error("cannot start the thread of the front")]
@@ -160,6 +161,37 @@ pub enum FrontError {
 /// An open front door, until it is stopped or dropped.
 ///
 /// It works in a thread of its own, which none of the connections that it has handed over need.
+///
+/// ```
+/// use std::io::{Read as _, Write as _};
+/// use std::net::TcpStream;
+/// use std::sync::Arc;
+///
+/// use tickstorm_net::{Arrival, Desk, Front, FrontSpec, WebAnswer, WebRequest};
+///
+/// struct Closed;
+///
+/// impl Desk for Closed {
+///     fn answer(&self, request: WebRequest) -> WebAnswer {
+///         WebAnswer::text(503, format!("no {} today", request.path))
+///     }
+///
+///     fn admit(&self, _: &WebRequest) -> Result<(), WebAnswer> {
+///         Err(WebAnswer::empty(503))
+///     }
+///
+///     fn arrive(&self, _: Arrival) {}
+/// }
+///
+/// let front = Front::start(FrontSpec::new(([127, 0, 0, 1], 0).into()), Arc::new(Closed))?;
+/// let mut client = TcpStream::connect(front.address())?;
+/// client.write_all(b"GET /time HTTP/1.0\r\n\r\n")?;
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer)?;
+/// assert!(answer.starts_with("HTTP/1.0 503 ") && answer.ends_with("no /time today\n"));
+/// front.stop();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Front {
     address: SocketAddr,
     authority_pem: Option<String>,
@@ -170,10 +202,12 @@ pub struct Front {
 
 impl Front {
     /// Listens, and lets clients in from now on.
-    pub fn start(spec: FrontSpec, desk: Arc<dyn Desk>) -> Result<Self, FrontError> {
+    pub fn start(mut spec: FrontSpec, desk: Arc<dyn Desk>) -> Result<Self, FrontError> {
         check(&spec)?;
+        spec.handshake_timeout = spec.handshake_timeout.min(LONGEST_TIMEOUT);
         let address = spec.address;
-        let tls = server_tls(&spec).map_err(|source| FrontError::Tls { address, source })?;
+        let tls =
+            server_tls(&spec).map_err(|source| FrontError::Tls { address, source: Box::new(source) })?;
         let listener = socket::listen(address).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => FrontError::InUse { address },
             _ => FrontError::Listen { address, source },
@@ -327,6 +361,9 @@ const DESK_THREADS: usize = 2;
 
 /// An answer takes milliseconds, its way to a client that reads not much more.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// As good as no timeout, and an instant that every clock can hold.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Nobody notices it among handshakes, and it keeps a failing accept from taking a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

@@ -97,7 +97,7 @@ impl WebAnswer {
 
 /// The version of HTTP that a request is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
+pub enum HttpVersion {
     /// Without `Host`, keep-alive by agreement.
     Http10,
     /// What everybody speaks.
@@ -106,7 +106,7 @@ pub enum Version {
 
 /// What stands before the body of a request, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub struct RequestHead {
     /// See [`WebRequest::method`].
     pub method: String,
     /// See [`WebRequest::path`].
@@ -119,24 +119,24 @@ pub struct Head {
     pub accept: Option<String>,
 }
 
-impl Head {
+impl RequestHead {
     /// Checks method, target and headers as they came, or says what to answer instead.
     ///
     /// Extensions and subprotocols that a client offers are not taken up, as it must be prepared for (RFC 6455,
     /// 4.2.2).
     ///
     /// ```
-    /// use tickstorm_net::{Head, Version};
+    /// use tickstorm_net::{RequestHead, HttpVersion};
     ///
     /// let headers = vec![("host".to_owned(), "localhost".to_owned())];
-    /// let head = Head::read("GET", "/api/v3/time?a=b", Version::Http11, headers).unwrap();
+    /// let head = RequestHead::read("GET", "/api/v3/time?a=b", HttpVersion::Http11, headers).unwrap();
     /// assert_eq!((head.path.as_str(), head.query.as_str()), ("/api/v3/time", "a=b"));
     /// assert_eq!(head.accept, None);
     /// ```
     pub fn read(
         method: &str,
         target: &str,
-        version: Version,
+        version: HttpVersion,
         headers: Vec<(String, String)>,
     ) -> Result<Self, WebAnswer> {
         if method == "CONNECT" {
@@ -147,7 +147,7 @@ impl Head {
         })?;
         let (path, query) = (path.to_owned(), query.to_owned());
         let hosts = find(&headers, "host").count();
-        if hosts > 1 || (hosts == 0 && version > Version::Http10) {
+        if hosts > 1 || (hosts == 0 && version > HttpVersion::Http10) {
             return Err(WebAnswer::text(400, format!("expected one header Host, got {hosts}"))
                 .with("Connection", "close"));
         }
@@ -180,7 +180,7 @@ fn split_target(target: &str) -> Option<(&str, &str)> {
 /// What to accept with, if a WebSocket is asked for (RFC 6455, 4.2.1).
 fn handshake(
     method: &str,
-    version: Version,
+    version: HttpVersion,
     headers: &[(String, String)],
 ) -> Result<Option<String>, WebAnswer> {
     let says = |name, token| find(headers, name).any(|value| has_token(value.as_bytes(), token));
@@ -196,7 +196,7 @@ fn handshake(
         let body = b"expected Upgrade: websocket and Connection: Upgrade\n".to_vec();
         return Err(WebAnswer { body, ..answer });
     }
-    if method != "GET" || version < Version::Http11 {
+    if method != "GET" || version < HttpVersion::Http11 {
         return Err(WebAnswer::text(400, "a websocket is opened with GET and HTTP/1.1"));
     }
     let mut versions = find(headers, "sec-websocket-version");
@@ -228,4 +228,121 @@ fn is_key(text: &str) -> bool {
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
     headers.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+    const NAMES: &str = "(?i)host|upgrade|connection|sec-websocket-(key|version)|content-length";
+    const VALUES: &str = "\\PC{0,30}|websocket|upgrade|13|0";
+
+    fn headers(lines: &[&str]) -> Vec<(String, String)> {
+        let pair = |line: &&str| line.split_once(": ").map(|(name, value)| (name.into(), value.into()));
+        lines.iter().filter_map(pair).collect()
+    }
+
+    fn opening() -> Vec<(String, String)> {
+        let key = format!("Sec-WebSocket-Key: {KEY}");
+        headers(&["Host: a", "Upgrade: WebSocket", "Connection: x", "connection: y, upgrade", &key])
+    }
+
+    #[test]
+    fn a_target_is_read_in_all_its_forms() {
+        let cases = [
+            ("/", Some(("/", ""))),
+            ("/ws/a@b?c=d?e", Some(("/ws/a@b", "c=d?e"))),
+            ("//double", Some(("//double", ""))),
+            ("/a?", Some(("/a", ""))),
+            ("/a#b?c", Some(("/a", ""))),
+            ("http://host:1/a?b", Some(("/a", "b"))),
+            ("HTTPS://host", Some(("/", ""))),
+            ("wss://host?b", Some(("/", "b"))),
+            ("*", Some(("*", ""))),
+            ("", None),
+            ("a/b", None),
+            ("host:443", None),
+            ("ftp://host/a", None),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(split_target(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_is_accepted() {
+        let mut headers = opening();
+        headers.push(("Sec-WebSocket-Version".into(), "13".into()));
+        let head = RequestHead::read("GET", "/chat", HttpVersion::Http11, headers.clone()).unwrap();
+        assert_eq!(head.accept.as_deref(), Some(ACCEPT));
+        headers.push(("sec-websocket-version".into(), "8".into()));
+        let refused = RequestHead::read("GET", "/chat", HttpVersion::Http11, headers).unwrap_err();
+        assert_eq!(refused.status, 426);
+    }
+
+    #[test]
+    fn another_upgrade_is_not_taken_up() {
+        let headers = headers(&["Host: a", "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings"]);
+        let head = RequestHead::read("GET", "/", HttpVersion::Http11, headers).unwrap();
+        assert_eq!(head.accept, None);
+    }
+
+    #[test]
+    fn the_head_of_an_answer_is_asked_for_as_the_answer_is() {
+        let head = RequestHead::read("HEAD", "/a", HttpVersion::Http10, Vec::new()).unwrap();
+        assert_eq!(head.method, "GET");
+    }
+
+    #[test]
+    fn a_key_is_sixteen_bytes() {
+        assert!(is_key(KEY));
+        for wrong in [
+            "",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25j ZQ==",
+            "dGhlIHNhbXBsZSBub25jZQA=",
+            "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}==",
+        ] {
+            assert!(!is_key(wrong), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_head_is_read_or_answered(
+            method in "[A-Z]{0,8}|\\PC*",
+            target in "\\PC*|[/?#*:a-z.]{0,20}|https?://[a-z/?#]{0,9}",
+            lines in prop::collection::vec((NAMES, VALUES), 0..9),
+            is_new: bool,
+        ) {
+            let version = if is_new { HttpVersion::Http11 } else { HttpVersion::Http10 };
+            match RequestHead::read(&method, &target, version, lines.clone()) {
+                Ok(head) => {
+                    prop_assert!(head.path == "*" || head.path.starts_with('/'));
+                    prop_assert!(!head.path.contains('?'));
+                    prop_assert_eq!(head.headers, lines);
+                }
+                Err(answer) => prop_assert!((400..600).contains(&answer.status)),
+            }
+        }
+
+        #[test]
+        fn any_damage_to_a_handshake_is_noticed_or_harmless(line in 0usize..6, value in "\\PC{0,30}") {
+            let mut headers = opening();
+            headers.push(("Sec-WebSocket-Version".into(), "13".into()));
+            headers[line].1 = value;
+            match RequestHead::read("GET", "/", HttpVersion::Http11, headers.clone()) {
+                Ok(head) => prop_assert_eq!(
+                    head.accept,
+                    Some(derive_accept_key(headers[4].1.trim().as_bytes()))
+                ),
+                Err(answer) => prop_assert!(answer.status == 400 || answer.status == 426),
+            }
+        }
+    }
 }

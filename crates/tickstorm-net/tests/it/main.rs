@@ -4,7 +4,10 @@
 
 mod builtin;
 mod connection;
+mod front;
 mod handshake;
+mod lobby;
+mod transport;
 
 use std::time::{Duration, Instant};
 

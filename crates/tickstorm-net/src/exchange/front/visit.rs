@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use super::place::Place;
 use super::wire::{Stream, Wire};
 use super::{Arrival, Desk, FrontSpec};
-use crate::exchange::http::{Head, Version, WebAnswer, WebRequest};
+use crate::exchange::http::{HttpVersion, RequestHead, WebAnswer, WebRequest};
 
 /// What all visits share.
 pub(super) struct House {
@@ -90,6 +90,8 @@ pub(super) async fn receive(house: Arc<House>, stream: TcpStream, place: Place) 
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // As servers have always written them: not every client of an exchange compares names as it should.
+        .title_case_headers(true)
         .header_read_timeout(patience)
         .max_header_size(house.spec.max_header)
         // Answers are never cut to fit it; it bounds what is read ahead.
@@ -188,13 +190,14 @@ async fn enter(house: &House, ends: Ends, request: Request<Incoming>) -> Result<
         Ok(Err(_)) => return Err(WebAnswer::text(400, "the body is broken").with("Connection", "close")),
         Err(_) => return Err(WebAnswer::text(408, "the body is late").with("Connection", "close")),
     };
-    let Head { method, path, query, headers, accept } = head;
+    let RequestHead { method, path, query, headers, accept } = head;
     let Ends { peer, local, is_tls } = ends;
     Ok(Entered { request: WebRequest { method, path, query, headers, body, peer, local, is_tls }, accept })
 }
 
-fn read_head(parts: &Parts) -> Result<Head, WebAnswer> {
-    let version = if parts.version < hyper::Version::HTTP_11 { Version::Http10 } else { Version::Http11 };
+fn read_head(parts: &Parts) -> Result<RequestHead, WebAnswer> {
+    let version =
+        if parts.version < hyper::Version::HTTP_11 { HttpVersion::Http10 } else { HttpVersion::Http11 };
     let headers = parts
         .headers
         .iter()
@@ -202,7 +205,7 @@ fn read_head(parts: &Parts) -> Result<Head, WebAnswer> {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    Head::read(parts.method.as_str(), &parts.uri.to_string(), version, headers)
+    RequestHead::read(parts.method.as_str(), &parts.uri.to_string(), version, headers)
 }
 
 /// Asks the desk on a thread that may block.
