@@ -55,6 +55,7 @@ mod builtin;
 mod connection;
 mod endpoint;
 pub mod frame;
+pub mod observe;
 mod outgoing;
 mod poller;
 mod server;
