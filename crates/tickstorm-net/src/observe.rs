@@ -16,7 +16,7 @@ mod pings;
 mod process;
 mod silence;
 
-pub use kernel::{PeerSocket, SendQueue, SocketDiag, send_queue};
+pub use kernel::{PeerSocket, Queues, SendQueue, SocketDiag, send_queue};
 pub use observer::{Gauges, Observer, Rhythm, Watch};
 pub use owner::{Owner, Owners};
 pub use pings::PingProbe;

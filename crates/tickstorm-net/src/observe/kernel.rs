@@ -29,7 +29,21 @@ pub fn send_queue(socket: impl AsSource) -> Option<SendQueue> {
     system::send_queue(socket.source())
 }
 
-/// The other end of a connection of ours, when it lies on this host.
+/// What both kernels say about a connection of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Queues {
+    /// Bytes that were written and have not reached the peer's kernel; `None` when the connection is gone. For a
+    /// peer on another host what has arrived is known once it is acknowledged, up to 200 ms late.
+    pub our_kernel: Option<u64>,
+    /// The other end, when it lies on this host.
+    pub peer: Option<PeerSocket>,
+    /// The smoothed round trip, in microseconds.
+    pub round_trip_us: Option<u32>,
+    /// Segments that were sent again.
+    pub retransmits: Option<u32>,
+}
+
+/// The other end of a connection of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerSocket {
     /// Bytes that the peer's kernel has taken and the peer has not read.
@@ -57,14 +71,56 @@ impl SocketDiag {
     /// The peer's socket of the connection that leads from `local`, which is ours, to `peer`. `None` when it is
     /// not on this host, lies in another network namespace, or is gone.
     pub fn peer(&mut self, local: SocketAddr, peer: SocketAddr) -> Option<PeerSocket> {
-        self.0.socket(canonical(peer), canonical(local))
+        self.0.socket(canonical(peer), canonical(local)).map(|socket| socket.shown())
     }
 
-    /// Bytes that our kernel holds, or has sent without an answer, of the connection that leads from `local`,
-    /// which is ours, to `peer`: the same as [`send_queue`] tells, for who does not hold the socket. `None` when
-    /// it is gone.
-    pub fn unacknowledged(&mut self, local: SocketAddr, peer: SocketAddr) -> Option<u32> {
-        self.0.socket(canonical(local), canonical(peer)).map(|ours| ours.send_queue)
+    /// What waits in both kernels of the connection that leads from `local`, which is ours, to `peer`. Our socket
+    /// need not be at hand.
+    pub fn queues(&mut self, local: SocketAddr, peer: SocketAddr) -> Queues {
+        let (local, peer) = (canonical(local), canonical(peer));
+        let ours = self.0.socket(local, peer);
+        // After ours: what arrives in between is counted as arrived.
+        let theirs = self.0.socket(peer, local);
+        let in_flight = ours.zip(theirs).and_then(|(ours, theirs)| {
+            let (ours, theirs) = (ours.tcp?, theirs.tcp?);
+            Some(u64::from(ours.unsent) + ours.sent.saturating_sub(theirs.received))
+        });
+        Queues {
+            our_kernel: in_flight.or(ours.map(|ours| ours.send_queue.into())),
+            peer: theirs.map(|theirs| theirs.shown()),
+            round_trip_us: ours.and_then(|ours| ours.tcp).map(|tcp| tcp.round_trip_us),
+            retransmits: ours.and_then(|ours| ours.tcp).map(|tcp| tcp.retransmits),
+        }
+    }
+}
+
+/// A socket of this host.
+#[derive(Debug, Clone, Copy)]
+struct Socket {
+    receive_queue: u32,
+    send_queue: u32,
+    inode: u32,
+    uid: u32,
+    /// `None` on kernels before 4.19.
+    tcp: Option<Tcp>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tcp {
+    /// Bytes that were written and never sent.
+    unsent: u32,
+    /// Bytes that were sent, each counted once.
+    sent: u64,
+    /// Bytes that have arrived in order.
+    received: u64,
+    round_trip_us: u32,
+    retransmits: u32,
+}
+
+impl Socket {
+    fn shown(self) -> PeerSocket {
+        let Self { receive_queue, send_queue, inode, uid, tcp: _ } = self;
+        PeerSocket { receive_queue, send_queue, inode, uid }
     }
 }
 
@@ -172,14 +228,21 @@ mod tests {
             let ours = send_queue(&near).unwrap();
             assert!(ours.unsent > 0 && ours.unsent <= ours.unacknowledged, "{ours:?}");
             let theirs = u64::from(diag.peer(local, peer).unwrap().receive_queue);
-            assert_eq!(ours.unacknowledged + theirs, written);
-            assert_eq!(diag.unacknowledged(local, peer).map(u64::from), Some(ours.unacknowledged));
+            // What was sent and is not acknowledged lies at both ends; `queues` counts it once.
+            assert!(ours.unacknowledged + theirs >= written);
+            let queues = diag.queues(local, peer);
+            assert_eq!(queues.peer.map(|peer| u64::from(peer.receive_queue)), Some(theirs));
+            assert_eq!(queues.our_kernel, Some(written - theirs));
+            assert!(queues.our_kernel >= Some(ours.unsent));
+            assert!(queues.round_trip_us.is_some_and(|us| us > 0) && queues.retransmits.is_some());
             let mut left = written;
             let mut chunk = vec![0; 1 << 20];
             while left > 0 {
                 left -= far.read(&mut chunk).unwrap() as u64;
             }
             assert_eq!(diag.peer(local, peer).unwrap().receive_queue, 0);
+            assert_eq!(diag.queues(local, peer).our_kernel, Some(0));
+            assert_eq!(diag.queues(peer, local).our_kernel, Some(0));
         }
     }
 }

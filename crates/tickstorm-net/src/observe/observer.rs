@@ -171,7 +171,7 @@ impl Gauges {
         self.our_queue.load(Ordering::Relaxed)
     }
 
-    /// Bytes that our kernel holds or that are not acknowledged.
+    /// Bytes that our kernel holds, or that are on their way.
     pub fn our_kernel(&self) -> Option<u64> {
         known(&self.our_kernel)
     }
@@ -428,8 +428,9 @@ impl Observed {
         let our_queue = gauges.our_queue();
         let (mut our_kernel, mut client_queue) = (None, None);
         if let Some(diag) = diag {
-            our_kernel = diag.unacknowledged(self.local, self.peer).map(u64::from);
-            if let Some(peer) = diag.peer(self.local, self.peer) {
+            let queues = diag.queues(self.local, self.peer);
+            our_kernel = queues.our_kernel;
+            if let Some(peer) = queues.peer {
                 client_queue = Some(peer.receive_queue.into());
                 self.inode = peer.inode;
             }

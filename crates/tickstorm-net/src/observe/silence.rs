@@ -67,8 +67,8 @@ pub struct Sample {
     pub at_ns: u64,
     /// Bytes in our own queue.
     pub our_queue: u64,
-    /// Bytes that our kernel holds, or has sent without an answer ([`SendQueue`](super::SendQueue)); `None` where
-    /// the system does not tell.
+    /// Bytes that our kernel holds, or that are on their way ([`Queues`](super::Queues)); `None` where the system
+    /// does not tell.
     pub our_kernel: Option<u64>,
     /// Bytes in the receive queue of the client's kernel; `None` if it is not on this host.
     pub client_queue: Option<u64>,
@@ -344,8 +344,9 @@ impl Silence {
                 if bins.len() < at + needed || bins.slice(at, bins.len()).exceeds_mean_of(idle) {
                     return Rest::Open(STILL_WORKS);
                 }
-                self.rests_since(at, blur)
+                self.rests_since(at, blur.max(idle.longest_stretch()))
             }
+            _ if rested > read => self.rests_since(rested, blur.max(idle.longest_stretch())),
             _ => self.rests_since(rested, blur),
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::{PeerSocket, SendQueue};
+use super::{SendQueue, Socket};
 
 pub(super) fn send_queue<S>(_socket: S) -> Option<SendQueue> {
     None
@@ -18,7 +18,7 @@ impl SocketDiag {
     }
 
     #[cfg_attr(target_os = "linux", expect(dead_code, reason = "there is never one to ask"))]
-    pub(super) fn socket(&mut self, _local: SocketAddr, _remote: SocketAddr) -> Option<PeerSocket> {
+    pub(super) fn socket(&mut self, _local: SocketAddr, _remote: SocketAddr) -> Option<Socket> {
         match self.0 {}
     }
 }

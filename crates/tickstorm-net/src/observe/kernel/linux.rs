@@ -8,7 +8,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::ioctl::{self, Getter, Opcode};
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::{PeerSocket, SendQueue};
+use super::{SendQueue, Socket, Tcp};
 use crate::socket;
 
 pub(super) fn send_queue(socket: BorrowedFd<'_>) -> Option<SendQueue> {
@@ -37,7 +37,7 @@ impl SocketDiag {
     }
 
     /// The socket at `local` that is connected to `remote`, both as that socket sees them.
-    pub(super) fn socket(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<PeerSocket> {
+    pub(super) fn socket(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(self.sequence, local, remote);
         let sent = rustix::net::send(&self.netlink, &request, SendFlags::DONTWAIT).ok()?;
@@ -46,7 +46,7 @@ impl SocketDiag {
         }
         // The kernel answers within the send. What else may lie there answers a request that was given up.
         for _ in 0..ANSWERS_AT_MOST {
-            let mut answer = [0; 512];
+            let mut answer = [0; 2048];
             let (count, _) = rustix::net::recv(&self.netlink, &mut answer, RecvFlags::DONTWAIT).ok()?;
             let answer = &answer[..count];
             if number(answer, SEQUENCE_AT)? == self.sequence {
@@ -67,7 +67,7 @@ fn request(sequence: u32, local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
     out.extend(NLM_F_REQUEST.to_ne_bytes());
     out.extend(sequence.to_ne_bytes());
     out.extend(0u32.to_ne_bytes());
-    out.extend([family, IPPROTO_TCP, 0, 0]);
+    out.extend([family, IPPROTO_TCP, WITH_TCP_INFO, 0]);
     out.extend(u32::MAX.to_ne_bytes());
     out.extend(local.port().to_be_bytes());
     out.extend(remote.port().to_be_bytes());
@@ -90,16 +90,43 @@ fn request(sequence: u32, local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
 }
 
 /// `struct inet_diag_msg` behind the header; everything else, an error first of all, is no socket.
-fn parse(answer: &[u8]) -> Option<PeerSocket> {
+fn parse(answer: &[u8]) -> Option<Socket> {
     let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
     if kind != SOCK_DIAG_BY_FAMILY {
         return None;
     }
-    Some(PeerSocket {
+    Some(Socket {
         receive_queue: number(answer, HEADER_LEN + 56)?,
         send_queue: number(answer, HEADER_LEN + 60)?,
         uid: number(answer, HEADER_LEN + 64)?,
         inode: number(answer, HEADER_LEN + 68)?,
+        tcp: tcp_info(answer.get(HEADER_LEN + MESSAGE_LEN..)?).and_then(tcp),
+    })
+}
+
+/// Finds `struct tcp_info` among the attributes (`struct nlattr`) of an answer.
+fn tcp_info(mut attributes: &[u8]) -> Option<&[u8]> {
+    loop {
+        let length = usize::from(u16::from_ne_bytes(attributes.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(attributes.get(2..4)?.try_into().ok()?);
+        let payload = attributes.get(4..length)?;
+        if kind == INET_DIAG_INFO {
+            return Some(payload);
+        }
+        attributes = attributes.get(length.next_multiple_of(4)..)?;
+    }
+}
+
+/// Fields of `struct tcp_info` (linux/tcp.h); older kernels leave out the later ones.
+fn tcp(info: &[u8]) -> Option<Tcp> {
+    let long = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));
+    let (bytes_sent, bytes_retransmitted) = (long(200)?, long(208)?);
+    Some(Tcp {
+        unsent: number(info, 144)?,
+        sent: bytes_sent.saturating_sub(bytes_retransmitted),
+        received: long(128)?,
+        round_trip_us: number(info, 68)?,
+        retransmits: number(info, 100)?,
     })
 }
 
@@ -128,7 +155,12 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 
+/// The attribute to answer with, and its bit in a request.
+const INET_DIAG_INFO: u16 = 2;
+const WITH_TCP_INFO: u8 = 1 << (INET_DIAG_INFO - 1);
+
 const HEADER_LEN: usize = 16;
+const MESSAGE_LEN: usize = 72;
 const REQUEST_LEN: u32 = HEADER_LEN as u32 + 56;
 const SEQUENCE_AT: usize = 8;
 

@@ -150,6 +150,12 @@ impl Bins {
         longest
     }
 
+    /// The longest stretch on a CPU, in bins: when it directly follows work, nothing tells them apart.
+    pub(super) fn longest_stretch(&self) -> usize {
+        let longest = self.run.split(|run| *run < 0.5 * BIN_MS).map(<[f64]>::len).max();
+        longest.unwrap_or(0)
+    }
+
     /// Whether there is more in any stretch of this than in all of `other`, which is as long as that.
     pub(super) fn always_busier_than(&self, other: &Bins) -> bool {
         let length = other.len().min(self.len());
