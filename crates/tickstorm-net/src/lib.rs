@@ -60,6 +60,7 @@ mod connection;
 mod endpoint;
 mod exchange;
 pub mod frame;
+pub mod observe;
 mod outgoing;
 mod poller;
 mod server;

@@ -52,5 +52,14 @@ pub(crate) fn remaining(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
+/// Asks the kernel about sockets of this host; it answers before a request returns, so nothing ever waits.
+#[cfg(target_os = "linux")]
+pub(crate) fn diagnostics() -> io::Result<rustix::fd::OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
+
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?)
+}
+
 /// Clients that come at once, all of a large fleet, while the accepting thread is busy; the system may allow fewer.
 const BACKLOG: i32 = 1024;

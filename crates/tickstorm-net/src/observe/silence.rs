@@ -1,0 +1,438 @@
+//! The silence probe: how far behind was a client whose queues nobody can look into?
+//!
+//! The feed stops on open connections. What the client goes on doing is its backlog, and when it rests it has
+//! finished the last message: it was behind by the time from the stop to the rest. Up to the read the kernels
+//! tell; from there on the process is watched, whose work shows as time on a CPU, or, when it consists of waiting
+//! (for a disk, a database, a sleep), as threads that wake up. A client does things without being told to, too:
+//! timers, heartbeats, a collector of garbage. What that looks like is known from before the feed ([`Idle`]), or
+//! else from what is left over at the end.
+//!
+//! Nothing here reads a clock. The whole record is judged anew with each tenth of a second, until it is certain
+//! or the time is up.
+
+mod trace;
+
+use std::time::Duration;
+
+use super::Place;
+use super::process::Activity;
+use trace::{BIN_NS, Bins, Envelope, Trace};
+
+/// How long a silence lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SilenceLimits {
+    /// Its end, whatever is known by then. Default 10 s.
+    pub longest: Duration,
+    /// How long a client must have rested at least. A client whose work on one message consists of waiting longer
+    /// than this cannot be told from one that rests. Default 500 ms.
+    pub rest: Duration,
+}
+
+impl Default for SilenceLimits {
+    fn default() -> Self {
+        Self { longest: Duration::from_secs(10), rest: Duration::from_millis(500) }
+    }
+}
+
+/// What a client does when there is nothing to do: connected and subscribed, before the feed starts.
+///
+/// One or two seconds are good, with what a client does now and then in them. The last ten are kept.
+#[derive(Debug, Clone, Default)]
+pub struct Idle {
+    trace: Trace,
+}
+
+impl Idle {
+    /// Nothing is known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a look at the client, at a time in nanoseconds that grows. Every 5 to 10 ms is a good rhythm.
+    pub fn on_sample(&mut self, at_ns: u64, activity: Activity) {
+        self.trace.push(at_ns, &activity);
+        self.trace.forget_before(at_ns.saturating_sub(IDLE_KEPT_NS));
+    }
+
+    /// How long the client was looked at.
+    pub fn lasted(&self) -> Duration {
+        Duration::from_nanos(self.trace.span().map_or(0, |(first, last)| last - first))
+    }
+}
+
+/// One look at everything during a silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// When, in nanoseconds on the caller's clock.
+    pub at_ns: u64,
+    /// Bytes in our own queue.
+    pub our_queue: u64,
+    /// Bytes that our kernel holds, or that are on their way ([`Queues`](super::Queues)); `None` where the system
+    /// does not tell.
+    pub our_kernel: Option<u64>,
+    /// Bytes in the receive queue of the client's kernel; `None` if it is not on this host.
+    pub client_queue: Option<u64>,
+    /// What the client has done until now; `None` if it cannot be seen, or is gone.
+    pub activity: Option<Activity>,
+}
+
+/// How much a finding says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The client was this far behind.
+    Exact,
+    /// At least this far.
+    LowerBound,
+    /// Nobody can say.
+    Unknown,
+}
+
+/// What a silence has shown. Times are nanoseconds on the caller's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// When our queue was empty.
+    pub drained_our_queue_at_ns: Option<u64>,
+    /// When the client's kernel had confirmed everything.
+    pub drained_kernel_at_ns: Option<u64>,
+    /// When the client had read everything.
+    pub read_at_ns: Option<u64>,
+    /// When it had worked off everything.
+    pub rested_at_ns: Option<u64>,
+    /// Where the last message spent most of that time; `None` if it is unknown, or too short to matter.
+    pub place: Option<Place>,
+    /// How far the client was behind when the feed stopped.
+    pub age_ns: Option<u64>,
+    /// What the age is.
+    pub basis: Basis,
+    /// How far off an exact age may be.
+    pub resolution_ns: u64,
+    /// Why the age is not exact, as part of a sentence.
+    pub reason: Option<&'static str>,
+}
+
+/// A silence under way.
+#[derive(Debug, Clone)]
+pub struct Silence {
+    limits: SilenceLimits,
+    stopped_at_ns: u64,
+    idle: Option<Bins>,
+    trace: Trace,
+    our_queue: Emptying,
+    our_kernel: Emptying,
+    client_queue: Emptying,
+    last_at_ns: u64,
+    judged_at_ns: u64,
+    seen: bool,
+    gone: bool,
+    rest: Rest,
+}
+
+/// What the client's activity says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It rests since then, with a resolution.
+    Since { at_ns: u64, resolution_ns: u64 },
+    /// It cannot be said yet; if nothing comes after, this is why.
+    Open(&'static str),
+    /// It will never be said.
+    Never(&'static str),
+}
+
+impl Silence {
+    /// The feed stopped at this time. `idle` is what the client does without one, if that is known.
+    pub fn new(stopped_at_ns: u64, idle: Option<&Idle>, limits: SilenceLimits) -> Self {
+        Self {
+            limits,
+            stopped_at_ns,
+            idle: idle.and_then(|idle| reference(&idle.trace)),
+            trace: Trace::default(),
+            our_queue: Emptying::default(),
+            our_kernel: Emptying::default(),
+            client_queue: Emptying::default(),
+            last_at_ns: stopped_at_ns,
+            judged_at_ns: stopped_at_ns,
+            seen: false,
+            gone: false,
+            rest: Rest::Open(NOT_SEEN),
+        }
+    }
+
+    /// Adds a look; their times grow. Every 5 ms is a good rhythm. True once there is no use in going on.
+    pub fn on_sample(&mut self, sample: &Sample) -> bool {
+        let at_ns = sample.at_ns.max(self.last_at_ns);
+        self.last_at_ns = at_ns;
+        self.our_queue.on_look(at_ns, Some(sample.our_queue));
+        self.our_kernel.on_look(at_ns, sample.our_kernel);
+        self.client_queue.on_look(at_ns, sample.client_queue);
+        match &sample.activity {
+            Some(activity) => {
+                self.seen = true;
+                self.trace.push(at_ns, activity);
+            }
+            None => self.gone |= self.seen,
+        }
+        if at_ns - self.judged_at_ns >= JUDGED_EVERY_NS {
+            self.judged_at_ns = at_ns;
+            self.rest = self.judge();
+        }
+        self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        if self.gone || self.last_at_ns - self.stopped_at_ns >= self.limits.longest.as_nanos() as u64 {
+            return true;
+        }
+        let Some(drained_ns) = self.drained_ns() else { return false };
+        match self.rest {
+            Rest::Since { .. } | Rest::Never(_) => true,
+            // Without a view of the client there is nothing to wait for. It may come with the first looks.
+            Rest::Open(_) => {
+                let blind = !self.seen || !self.client_queue.known;
+                blind && self.last_at_ns - drained_ns >= JUDGED_EVERY_NS
+            }
+        }
+    }
+
+    /// When nothing was left before the read, as far as the kernels tell.
+    fn drained_ns(&self) -> Option<u64> {
+        let mut last = self.our_queue.empty_since()?;
+        for queue in [&self.our_kernel, &self.client_queue] {
+            if queue.known {
+                last = last.max(queue.empty_since()?);
+            }
+        }
+        Some(last)
+    }
+
+    fn read_at_ns(&self) -> Option<u64> {
+        if self.client_queue.known { self.drained_ns() } else { None }
+    }
+
+    /// What has been shown so far: final once [`on_sample`](Self::on_sample) has returned true.
+    pub fn finding(&self) -> Finding {
+        let ours = self.our_queue.empty_since();
+        let kernel = self
+            .our_kernel
+            .known
+            .then(|| ours.zip(self.our_kernel.empty_since()).map(|(ours, kernel)| ours.max(kernel)))
+            .flatten();
+        let read = self.read_at_ns();
+        let mut finding = Finding {
+            drained_our_queue_at_ns: ours,
+            drained_kernel_at_ns: kernel,
+            read_at_ns: read,
+            rested_at_ns: None,
+            place: None,
+            age_ns: None,
+            basis: Basis::Unknown,
+            resolution_ns: self.trace.longest_step_ns().max(BIN_NS),
+            reason: None,
+        };
+        let Some(drained) = self.drained_ns() else {
+            finding.age_ns = Some(self.last_at_ns - self.stopped_at_ns);
+            finding.basis = Basis::LowerBound;
+            finding.place = Some(self.place(self.last_at_ns, self.last_at_ns));
+            finding.reason = Some(NOT_READ);
+            return finding;
+        };
+        if !self.seen || read.is_none() {
+            finding.age_ns = Some(drained - self.stopped_at_ns);
+            finding.basis = Basis::LowerBound;
+            finding.reason = Some(NOT_SEEN);
+            return finding;
+        }
+        match self.rest {
+            _ if self.gone => finding.reason = Some(GONE),
+            Rest::Open(reason) | Rest::Never(reason) => finding.reason = Some(reason),
+            Rest::Since { at_ns, resolution_ns } => {
+                let age_ns = at_ns - self.stopped_at_ns;
+                finding.rested_at_ns = Some(at_ns);
+                finding.age_ns = Some(age_ns);
+                finding.basis = Basis::Exact;
+                finding.resolution_ns = resolution_ns;
+                if age_ns > resolution_ns.max(TOO_SHORT_NS) {
+                    finding.place = Some(self.place(drained, at_ns));
+                }
+            }
+        }
+        finding
+    }
+
+    /// Where most of the time from the stop to `rested_ns` was spent.
+    fn place(&self, read_ns: u64, rested_ns: u64) -> Place {
+        let ours = self.our_queue.empty_since().unwrap_or(rested_ns);
+        let kernel = match self.our_kernel.known {
+            true => self.our_kernel.empty_since().unwrap_or(rested_ns).max(ours),
+            false => ours,
+        };
+        let spent = [
+            (Place::ClientProcess, rested_ns - read_ns),
+            (Place::ClientKernel, read_ns - kernel),
+            (Place::OurKernel, kernel - ours),
+            (Place::OurQueue, ours - self.stopped_at_ns),
+        ];
+        // Of equals the last one, the nearest to us.
+        spent.iter().max_by_key(|(_, ns)| *ns).expect("there are four of them").0
+    }
+
+    fn judge(&self) -> Rest {
+        let Some(read_ns) = self.read_at_ns() else { return Rest::Open(NOT_READ) };
+        let bins = self.trace.bins(self.stopped_at_ns, self.last_at_ns);
+        let read = ((read_ns - self.stopped_at_ns) / BIN_NS) as usize;
+        let rest = (self.limits.rest.as_nanos() as u64).div_ceil(BIN_NS) as usize;
+        if bins.len() < read + rest {
+            return Rest::Open(TOO_SHORT);
+        }
+        let tail = bins.slice(bins.len() - rest, bins.len());
+        match self.idle.as_ref().filter(|idle| !idle.always_busier_than(&tail)) {
+            Some(idle) => self.judge_against(&bins, read, rest, idle, Known::Before),
+            None => {
+                // What is left over at the end must speak for itself, the more of it the better.
+                let mut from = bins.len() - rest;
+                loop {
+                    let tail = bins.slice(from, bins.len());
+                    let work = Envelope::of(&tail).work(&bins, 0).last;
+                    let rested_from = work.map_or(read, |(_, end)| end);
+                    let longer = bins.len() - (bins.len() - rested_from.min(bins.len())) / 2;
+                    if longer >= from {
+                        return self.judge_against(&bins, read, rest, &tail, Known::After);
+                    }
+                    from = longer;
+                }
+            }
+        }
+    }
+
+    /// Judges a record, given what the client does without work.
+    fn judge_against(&self, bins: &Bins, read: usize, rest: usize, idle: &Bins, known: Known) -> Rest {
+        if idle.is_as_busy_as_work() {
+            return match known {
+                Known::Before => Rest::Never(NEVER_RESTS),
+                Known::After => Rest::Open(NEVER_RESTS),
+            };
+        }
+        let quiet = idle.is_quiet();
+        let work = Envelope::of(idle).work(bins, 0);
+        let (mut rested, mut blur, mut gap) = (read, 1, 0);
+        if let Some((earliest, end)) = work.last {
+            let (at, blur_there) = bins.end_of_work(0, earliest, end);
+            if at > read {
+                (rested, blur, gap) = (at, blur_there, work.longest_gap(bins, read, at));
+                let share = if known == Known::Before { 4 } else { 20 };
+                if gap > UNBROKEN_BINS.max((at - read) / share) {
+                    return Rest::Open(NOT_CONTINUOUS);
+                }
+            }
+        }
+        let mut needed = rest.max(3 * gap);
+        if !quiet {
+            needed = needed.max(NOISY_REST_BINS).max(3 * idle.longest_pause().min(NOISY_REST_BINS));
+        }
+        if known == Known::After && rested > read {
+            // What it does now and then has not been seen yet.
+            needed = needed.max(UNKNOWN_REST_BINS).max((rested - read) / 2);
+        }
+        if bins.len() < rested + needed {
+            return Rest::Open(if rested > read { STILL_WORKS } else { TOO_SHORT });
+        }
+        match known {
+            // Steady activity at the end may be idling or the work itself.
+            Known::After if !quiet => Rest::Open(NO_CHANGE),
+            Known::Before if bins.slice(rested, bins.len()).exceeds_mean_of(idle) => {
+                // Work that no single moment gives away, but the sum of them does.
+                let (at, blur) = bins.end_of_work(rested, rested + 1, bins.len() - 1);
+                if bins.len() < at + needed || bins.slice(at, bins.len()).exceeds_mean_of(idle) {
+                    return Rest::Open(STILL_WORKS);
+                }
+                self.rests_since(at, blur.max(idle.longest_stretch()))
+            }
+            _ if rested > read => self.rests_since(rested, blur.max(idle.longest_stretch())),
+            _ => self.rests_since(rested, blur),
+        }
+    }
+
+    fn rests_since(&self, bin: usize, blur_bins: usize) -> Rest {
+        let at_ns = (self.stopped_at_ns + bin as u64 * BIN_NS).max(self.read_at_ns().unwrap_or(0));
+        let resolution_ns = self.trace.step_at_ns(at_ns).max(blur_bins as u64 * BIN_NS);
+        Rest::Since { at_ns, resolution_ns }
+    }
+}
+
+/// Where knowledge about a client's idling comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// From before the feed.
+    Before,
+    /// From the end of the silence itself.
+    After,
+}
+
+/// The idle record as far as it is of use: long enough, and without the bustle of a client that has just started.
+fn reference(trace: &Trace) -> Option<Bins> {
+    let (first, last) = trace.span()?;
+    let bins = trace.bins(first, last);
+    if bins.len() < IDLE_AT_LEAST_BINS {
+        return None;
+    }
+    let (early, late) = (bins.slice(0, bins.len() / 2), bins.slice(bins.len() / 2, bins.len()));
+    let settled = Envelope::of(&late).work(&early, 0).last.is_none();
+    Some(if settled || late.len() < IDLE_AT_LEAST_BINS { bins } else { late })
+}
+
+/// A queue that empties while nothing is added.
+#[derive(Debug, Clone, Default)]
+struct Emptying {
+    known: bool,
+    since_ns: Option<u64>,
+}
+
+impl Emptying {
+    fn on_look(&mut self, at_ns: u64, bytes: Option<u64>) {
+        match bytes {
+            Some(0) => {
+                self.known = true;
+                self.since_ns.get_or_insert(at_ns);
+            }
+            Some(_) => *self = Self { known: true, since_ns: None },
+            None => {}
+        }
+    }
+
+    fn empty_since(&self) -> Option<u64> {
+        self.since_ns
+    }
+}
+
+const NOT_SEEN: &str = "the client's process cannot be seen from here";
+const NOT_READ: &str = "the client had not read everything when the silence ended";
+const GONE: &str = "the client's process ended during the silence";
+const TOO_SHORT: &str = "the silence was too short";
+const NEVER_RESTS: &str = "the client never rests, so its work does not show";
+const NO_CHANGE: &str = "the client is steadily active, and nothing tells whether that is work";
+const STILL_WORKS: &str = "the client was still active when the silence ended";
+const NOT_CONTINUOUS: &str = "the client rested and became active again without a message";
+
+/// How much of the idle record is kept.
+const IDLE_KEPT_NS: u64 = 10_000_000_000;
+
+/// Less of it says nothing about what happens now and then.
+const IDLE_AT_LEAST_BINS: usize = 500_000_000 / BIN_NS as usize;
+
+/// A judgement takes some 100 us for a long silence.
+const JUDGED_EVERY_NS: u64 = 100_000_000;
+
+/// Behind by less than this is not behind: a busy machine does it to anybody.
+const TOO_SHORT_NS: u64 = 20_000_000;
+
+/// Pauses up to this long do not make work look like several things.
+const UNBROKEN_BINS: usize = 60_000_000 / BIN_NS as usize;
+
+/// How long a client must have rested that is never quite still.
+const NOISY_REST_BINS: usize = 1_000_000_000 / BIN_NS as usize;
+
+/// How long a client must have rested of which it is not known how still it is without work.
+const UNKNOWN_REST_BINS: usize = 2_000_000_000 / BIN_NS as usize;
+
+
+#[cfg(test)]
+mod tests;
