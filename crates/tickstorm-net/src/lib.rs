@@ -52,6 +52,7 @@
 //! ```
 
 mod builtin;
+mod client;
 mod connection;
 mod endpoint;
 pub mod frame;
@@ -65,6 +66,7 @@ mod ws;
 pub use builtin::{
     BROKEN_CONNECTION, Builtin, BuiltinSpec, BuiltinSpecError, DECODE_ERROR, Distribution, Findings,
 };
+pub use client::{HttpAnswer, HttpClient, HttpError, Trust, TrustError};
 pub use connection::{ConnectError, Connection, ConnectionError, Readable};
 pub use endpoint::{Endpoint, EndpointError, ResolveError};
 pub use frame::{CloseReason, FrameError};
