@@ -56,6 +56,7 @@
 //! ```
 
 mod builtin;
+mod client;
 mod connection;
 mod endpoint;
 mod exchange;
@@ -73,6 +74,7 @@ mod ws;
 pub use builtin::{
     BROKEN_CONNECTION, Builtin, BuiltinSpec, BuiltinSpecError, DECODE_ERROR, Distribution, Findings,
 };
+pub use client::{HttpAnswer, HttpClient, HttpError, Trust, TrustError};
 pub use connection::{ConnectError, Connection, ConnectionError, Readable};
 pub use endpoint::{Endpoint, EndpointError, ResolveError};
 pub use exchange::{

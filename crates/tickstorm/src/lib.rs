@@ -32,6 +32,7 @@ mod assemble;
 mod call;
 pub mod check;
 mod collector;
+pub mod consume;
 mod control;
 mod export;
 mod feed;
