@@ -10,7 +10,7 @@ use tickstorm_market::Kind;
 use tickstorm_net::Findings;
 use tickstorm_report::{
     Absences, Connection, ErrorKind, Generator, Interval, LatencyBasis, Ledger, PacingMode, Report,
-    SchemaVersion, Setting, Source, Stopped, Target,
+    SchemaVersion, Served, Setting, Source, Stopped, Target,
 };
 
 use crate::{
@@ -33,6 +33,7 @@ pub(crate) struct Found<'a> {
     pub was_stopped_by_hand: bool,
     pub internal_error: Option<String>,
     pub builtin: Option<Findings>,
+    pub served: Option<Served>,
     pub cpu: Option<Duration>,
     pub cpu_percent: Option<f64>,
     pub peak_memory_bytes: u64,
@@ -62,6 +63,7 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
         was_stopped_by_hand: found.was_stopped_by_hand,
         internal_error: found.internal_error.as_deref(),
         target_is_ours: found.builtin.is_some(),
+        served: found.served.as_ref(),
         warnings: warnings(&found),
     });
 
@@ -152,6 +154,7 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
                 samples: findings.samples.into_values().flatten().collect(),
             }),
         },
+        served: found.served,
         environment: machine::environment(),
         stopped: found.stopped,
         started_at: humantime::format_rfc3339_millis(found.started).to_string(),

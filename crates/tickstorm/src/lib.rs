@@ -48,6 +48,7 @@ mod push;
 mod reply;
 pub mod ruler;
 mod run;
+pub mod serve;
 mod settings;
 mod snapshot;
 mod spec;

@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use tickstorm_load::Histogram;
 use tickstorm_market::AccountId;
-use tickstorm_net::{Link, Mark};
+use tickstorm_net::{Link, Mark, observe::PingProbe};
 use tickstorm_venue::{
     AccountFeed, Numbering, StreamId, Venue,
     protocol::{Endpoint, Topic},
 };
 
-use super::conflate::Folds;
+use super::{conflate::Folds, gauge::Ages};
 
 /// A connected client.
 pub(super) struct Client<T> {
@@ -31,6 +31,11 @@ pub(super) struct Client<T> {
     pub stage: Stage,
     /// Names of the topics that it has unsubscribed from.
     forgone: BTreeSet<String>,
+    /// Pings behind the data; from the first one on.
+    pub probe: Option<Box<PingProbe>>,
+    /// How far behind it is, and was at its worst in the measured phase.
+    pub ages: Ages,
+    pub worst: Ages,
     /// Whether it is among those that get something in this turn.
     pub is_dirty: bool,
     /// Whether as much waits for it as may.
@@ -187,6 +192,9 @@ impl<T> Client<T> {
             keep: Keep { heard_ns: now_ns, said_ns: now_ns, ..Keep::default() },
             stage: Stage::Open,
             forgone: BTreeSet::new(),
+            probe: None,
+            ages: Ages::default(),
+            worst: Ages::default(),
             is_dirty: false,
             is_full: false,
             folds: Folds::default(),

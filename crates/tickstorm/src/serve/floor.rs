@@ -7,13 +7,17 @@
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
+    sync::Arc,
 };
 
 use tickstorm_load::{Dropped, Recording};
 use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId};
-use tickstorm_net::{CloseReason, Incoming, Link, Mark, Opcode, Scratch, Silence, Turn};
+use tickstorm_net::{
+    CloseReason, Incoming, Link, Mark, Opcode, Scratch, Silence, Turn, observe::PingProbe,
+};
 use tickstorm_venue::{
-    Frame, Keys, Venue,
+    Frame, Leave, Venue,
+    access::Keys,
     decoded::AssetBalance,
     protocol::{Circumstances, Endpoint, Refused, Reply, Request},
 };
@@ -23,6 +27,8 @@ use crate::stall::Intervals;
 use super::{
     client::{Cause, Client, End, Held, Source, Stage, Subscriber, Tally, Who},
     conflate::Folder,
+    gauge::{Ages, Seen},
+    grade::Grader,
     shop::Shop,
     spec::{ServeSpec, SlowClient},
 };
@@ -51,7 +57,7 @@ pub(super) struct Floor<T> {
     clients: Vec<Option<Box<Client<T>>>>,
     /// Keys of the clients that have logged in to an account.
     owners: BTreeMap<AccountId, Vec<usize>>,
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<[Keys]>,
     came: u32,
 
     turn: Turn,
@@ -60,14 +66,19 @@ pub(super) struct Floor<T> {
     dirty: Vec<usize>,
     /// Clients for which what their sockets wait for may have changed.
     pub(super) changed: Vec<usize>,
+    /// Clients that have subscribed to something since somebody looked.
+    pub(super) subscribers_new: Vec<usize>,
     /// Connections that are over: to be closed by whoever opened them.
     pub(super) ended: Vec<(usize, Link<T>)>,
-    past: Vec<Past>,
+    pub(super) past: Vec<Past>,
 
     epoch: u8,
+    /// Of the measured phase.
+    pub(super) market_messages: u64,
     recording: Recording,
     absences: Intervals,
-    next_tick_ns: u64,
+    pub(super) grader: Grader,
+    pub(super) next_tick_ns: u64,
 }
 
 /// How floor, run and wire time hang together.
@@ -81,14 +92,19 @@ pub(super) struct Time {
     pub measured_from_ns: u64,
 }
 
-/// A client that is gone, or the client as it is now.
-#[derive(Debug, Clone)]
+/// A client that is gone.
+#[derive(Debug)]
 pub(super) struct Past {
+    pub key: usize,
     pub number: u32,
     pub who: Who,
     pub venue: Venue,
-    pub subscriptions: usize,
     pub tally: Tally,
+    /// At its worst in the measured phase, and at the end.
+    pub worst: Ages,
+    pub last: Ages,
+    pub probe: Option<Box<PingProbe>>,
+    pub seen: Seen,
 }
 
 /// What came through the door.
@@ -97,8 +113,10 @@ pub(super) struct Entrance {
     pub venue: Venue,
     pub endpoint: Endpoint,
     pub is_combined: bool,
-    /// Subscriptions that the path asks for, as the texts of requests.
-    pub requests: Vec<String>,
+    /// Names that the path asks to be subscribed to, in the venue's words.
+    pub streams: Vec<String>,
+    /// The account whose key stands in the path.
+    pub owner: Option<AccountId>,
 }
 
 /// What a client said, kept until the link is free again.
@@ -128,7 +146,7 @@ impl Time {
         floor_ns.saturating_sub(self.measured_from_floor_ns())
     }
 
-    fn measured_from_floor_ns(&self) -> u64 {
+    pub(super) fn measured_from_floor_ns(&self) -> u64 {
         self.run_starts_ns.map_or(u64::MAX, |start_ns| start_ns + self.measured_from_ns)
     }
 
@@ -155,6 +173,7 @@ impl<T: Read + Write> Floor<T> {
         listing: Listing,
         (start_unix_ns, opened_unix_ns): (u64, u64),
         time: Time,
+        keys: Arc<[Keys]>,
         recording: Recording,
     ) -> Self {
         Self {
@@ -165,17 +184,20 @@ impl<T: Read + Write> Floor<T> {
             shops: Default::default(),
             clients: Vec::new(),
             owners: BTreeMap::new(),
-            keys: Keys::new(spec.keys.clone()),
+            keys,
             came: 0,
             turn: Turn::new(),
             scratch: Scratch::default(),
             dirty: Vec::new(),
             changed: Vec::new(),
+            subscribers_new: Vec::new(),
             ended: Vec::new(),
             past: Vec::new(),
             epoch: 0,
+            market_messages: 0,
             recording,
             absences: Intervals::default(),
+            grader: Grader::default(),
             next_tick_ns: 0,
             spec,
         }
@@ -191,7 +213,7 @@ impl<T: Read + Write> Floor<T> {
     ) -> usize {
         let key = self.clients.len();
         self.came += 1;
-        let Entrance { who, venue, endpoint, is_combined, requests } = entrance;
+        let Entrance { who, venue, endpoint, is_combined, streams, owner } = entrance;
         let mut client = Client::new(self.came, link, who, venue, endpoint, now_ns);
         client.link.set_epoch(self.epoch);
         client.is_combined = is_combined;
@@ -202,8 +224,12 @@ impl<T: Read + Write> Floor<T> {
         }
         self.changed.push(key);
         self.reply(key, &Reply::Greeting, now_ns);
-        for request in requests {
-            self.open_from_path(key, request.as_bytes(), books, now_ns);
+        if let Some(account) = owner {
+            self.become_owner(key, account, &books.balances(account));
+            self.open_user_stream(key, books, now_ns);
+        }
+        for stream in streams {
+            self.open_from_path(key, &stream, books, now_ns);
         }
         key
     }
@@ -268,9 +294,12 @@ impl<T: Read + Write> Floor<T> {
         Some(shop.protocol.read_request(text, client.endpoint))
     }
 
-    fn on_pong(&mut self, key: usize, _payload: &[u8], _now_ns: u64) {
+    fn on_pong(&mut self, key: usize, payload: &[u8], now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         client.keep.pong_by_ns = None;
+        if let Some(probe) = &mut client.probe {
+            probe.on_pong(payload, now_ns);
+        }
     }
 
     fn on_close(&mut self, key: usize, reason: CloseReason, now_ns: u64) {
@@ -290,9 +319,15 @@ impl<T: Read + Write> Floor<T> {
         if self.epoch == 0 && self.time.floor_ns(message.due_ns) >= self.time.measured_from_floor_ns() {
             self.begin_measuring();
         }
+        self.market_messages += u64::from(self.epoch);
         let (shops, mut out) = self.parts();
         for shop in shops.iter_mut().flatten() {
             shop.push(&message, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
+        }
+        if !self.grader.is_idle()
+            && let Body::Quote(quote) = &message.body
+        {
+            self.grader.on_quote(message.symbol, quote, self.time.floor_ns(message.due_ns));
         }
         if let Some(account) = account_of(&message.body)
             && !self.owners.is_empty()
@@ -314,6 +349,26 @@ impl<T: Read + Write> Floor<T> {
     pub(super) fn next_window_ns(&self) -> Option<u64> {
         let ends = self.shops.iter().flatten().filter_map(|shop| shop.publisher.next_due_ns());
         ends.min().map(|wire_ns| self.time.floor_ns(wire_ns))
+    }
+
+    /// The turn under way.
+    pub(super) fn turn_mut(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
+
+    /// Whether what is due is on the books.
+    pub(super) fn is_measuring(&self) -> bool {
+        self.epoch > 0
+    }
+
+    /// Nothing more will happen: what waits for the end of its window is told.
+    pub(super) fn close_windows(&mut self) {
+        let (shops, mut out) = self.parts();
+        for shop in shops.iter_mut().flatten() {
+            shop.close_until(u64::MAX - 1, |folder, frame, subscribers| {
+                out.deliver(folder, frame, subscribers);
+            });
+        }
     }
 
     /// Bytes of frames that wait for the flush.
@@ -556,7 +611,7 @@ impl<T: Read + Write> Floor<T> {
         link.cut(|mark| dropped += if mark.epoch > 0 { u64::from(mark.messages) } else { 0 });
         tally.dropped += dropped;
         self.recording.on_dropped(Dropped::SlowClient, self.time.measured_ns(now_ns), dropped);
-        let (code, text) = slow_consumer(client.venue);
+        let (code, text) = client.venue.leave(Leave::SlowConsumer);
         self.leave(key, Cause::TooSlow, code, text, now_ns);
     }
 
@@ -579,11 +634,15 @@ impl<T: Read + Write> Floor<T> {
         }
         client.tally.end.get_or_insert(End { at_ns: now_ns, cause, code, text: text.to_owned() });
         self.past.push(Past {
+            key,
             number: client.number,
             who: client.who,
             venue: client.venue,
-            subscriptions: client.tally.most_subscriptions,
             tally: client.tally,
+            worst: client.worst,
+            last: client.ages,
+            probe: client.probe,
+            seen: Seen::default(),
         });
         self.ended.push((key, client.link));
     }

@@ -64,13 +64,21 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// A subscription that stands in the path has no answer, and one that cannot be granted is passed over.
-    pub(super) fn open_from_path(&mut self, key: usize, request: &[u8], books: &dyn Books, now_ns: u64) {
-        let Some(Ok(Request::Subscribe { topics, snapshot, .. })) = self.read_request(key, request) else {
+    pub(super) fn open_from_path(&mut self, key: usize, stream: &str, books: &dyn Books, now_ns: u64) {
+        // Only Binance has such paths.
+        let request = serde_json::json!({"method": "SUBSCRIBE", "params": [stream], "id": 0}).to_string();
+        let Some(Ok(Request::Subscribe { topics, .. })) = self.read_request(key, request.as_bytes()) else {
             return;
         };
         if let Ok(sources) = self.open(key, &topics, books) {
-            self.hold(key, sources, snapshot, books, now_ns);
+            self.hold(key, sources, None, books, now_ns);
         }
+    }
+
+    /// A key in the path opens the account's stream without further words.
+    pub(super) fn open_user_stream(&mut self, key: usize, books: &dyn Books, now_ns: u64) {
+        let topic = Topic { channel: Channel::User, symbol: None, name: "userDataStream".to_owned() };
+        self.hold(key, vec![Held { topic, source: Source::Account }], None, books, now_ns);
     }
 
     fn subscribe(&mut self, key: usize, request: Subscribe, books: &dyn Books, now_ns: u64) {
@@ -190,6 +198,7 @@ impl<T: Read + Write> Floor<T> {
             }
             client.remember(held);
         }
+        self.subscribers_new.push(key);
         self.touch(key);
     }
 
@@ -242,7 +251,8 @@ impl<T: Read + Write> Floor<T> {
     fn log_in(&mut self, key: usize, login: &Login, books: &dyn Books, now_ns: u64) -> Result<(), Refusal> {
         let now_unix_ms = self.real_unix_ns(now_ns) / 1_000_000;
         let Some(venue) = self.client(key).map(|client| client.venue) else { return Ok(()) };
-        let account = self.keys.check_login(venue, login, now_unix_ms)?;
+        let checked = self.keys[venue as usize].check_login(login, now_unix_ms);
+        let account = checked.map_err(|_| Refusal::LoginFailed)?;
         self.become_owner(key, account, &books.balances(account));
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use tickstorm_net::TlsChoice;
-use tickstorm_venue::{Credential, LimitProfile, Publishing, VenueOptions};
+use tickstorm_venue::{LimitProfile, Publishing, Venue, VenueOptions, access::Credential};
 
 use crate::spec::words;
 
@@ -31,7 +31,7 @@ pub struct ServeSpec {
     /// Which of several forms of a venue's wire is spoken.
     pub options: VenueOptions,
     /// The keys that open accounts. Default none.
-    pub keys: Vec<Credential>,
+    pub keys: Vec<ApiKey>,
     /// Whether pings probe how far behind a client's reader is. Default on.
     pub pings: PingProbes,
     /// How long at most the silence at the end may last in which clients are watched until they rest; zero leaves it
@@ -58,6 +58,25 @@ impl Default for ServeSpec {
         }
     }
 }
+
+impl ServeSpec {
+    /// How long clients are looked at before the clock starts, to know what they do without a feed.
+    pub(super) fn calm(&self) -> Duration {
+        if self.silence.is_zero() { Duration::ZERO } else { CALM }
+    }
+}
+
+/// A key that opens an account at one venue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Where it is good.
+    pub venue: Venue,
+    /// The key, its secret and whose it is.
+    pub credential: Credential,
+}
+
+/// A second and a half shows what a client does now and then.
+const CALM: Duration = Duration::from_millis(1500);
 
 words! {
     /// What happens to a client for which more waits than its queue holds.
