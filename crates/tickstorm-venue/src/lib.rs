@@ -52,6 +52,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod access;
 mod binance;
 mod bybit;
 mod cadence;
@@ -70,6 +71,7 @@ pub mod protocol;
 pub mod publisher;
 mod replica;
 pub mod rest;
+pub mod route;
 mod rules;
 pub mod sniff;
 #[cfg(test)]
@@ -87,5 +89,6 @@ pub use protocol::Protocol;
 pub use publisher::Publisher;
 pub use replica::{Conduct, Fault, Replica, ReplicaBook, Sequences};
 pub use rest::Rest;
+pub use route::route;
 pub use rules::{Cadence, Rules};
 pub use venue::{UnknownVenue, Venue};

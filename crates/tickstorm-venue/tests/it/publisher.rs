@@ -285,7 +285,8 @@ impl Hall {
         }
         for (stream, happened) in &self.happened {
             let told = self.framed[stream] + u64::from(self.publisher.waiting(*stream));
-            let subscriber = self.subscribers.iter().find(|subscriber| subscriber.stream == *stream).expect("it is open");
+            let subscriber =
+                self.subscribers.iter().find(|subscriber| subscriber.stream == *stream).expect("it is open");
             // Of a part of a book not every change is seen.
             match subscriber.depth {
                 None | Some(0) => assert_eq!(told, *happened, "{:?}", subscriber.topic),
