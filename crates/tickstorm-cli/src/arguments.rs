@@ -7,8 +7,10 @@ use tickstorm::{SETTINGS, Setting};
 
 use crate::resolve::{DEFAULT_TARGET, Given, Origin, TARGET};
 
+mod serve;
 mod streams;
 
+pub(crate) use serve::{ServeArguments, TlsArguments};
 pub(crate) use streams::{CheckArguments, CheckRendering, GenerateArguments, Release};
 
 /// What was asked for.
@@ -19,6 +21,7 @@ pub(crate) enum Invocation {
     Check(Box<CheckArguments>),
     Profile(ProfileArguments),
     Ruler(RulerArguments),
+    Serve(Box<ServeArguments>),
 }
 
 /// `tickstorm [run]`.
@@ -92,6 +95,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
         Some((GENERATE, matches)) => Invocation::Generate(Box::new(streams::generate_arguments(matches))),
         Some((CHECK, matches)) => Invocation::Check(Box::new(streams::check_arguments(matches))),
         Some((PROFILE, matches)) => Invocation::Profile(profile_arguments(matches)),
+        Some((SERVE, matches)) => Invocation::Serve(Box::new(serve::serve_arguments(matches))),
         Some((RULER, matches)) => Invocation::Ruler(ruler_arguments(matches)),
         Some((_, matches)) => Invocation::Run(run_arguments(matches)),
         None => Invocation::Run(run_arguments(&matches)),
@@ -121,6 +125,7 @@ pub(crate) fn command() -> Command {
         .help("Print the version");
     root_settings(with_run_flags(root).arg(version))
         .subcommand(root_settings(with_run_flags(run)))
+        .subcommand(root_settings(serve::with_serve_flags(Command::new(SERVE))))
         .subcommand(root_settings(streams::with_generate_flags(generate)))
         .subcommand(root_settings(streams::with_check_flags(check)))
         .subcommand(root_settings(with_profile_flags(profile)))
@@ -128,6 +133,7 @@ pub(crate) fn command() -> Command {
 }
 
 const RUN: &str = "run";
+const SERVE: &str = "serve";
 const GENERATE: &str = "generate";
 const CHECK: &str = "check";
 const PROFILE: &str = "profile";
@@ -250,11 +256,15 @@ fn run_arguments(matches: &ArgMatches) -> RunArguments {
         output: matches.get_one("output").cloned(),
         hlog: matches.get_one("hlog").cloned(),
         task: if matches.get_flag("print-plan") { Task::PrintPlan } else { Task::Storm },
-        progress: match (matches.get_flag("quiet"), matches.get_flag("no-tui")) {
-            (true, _) => Progress::Quiet,
-            (false, true) => Progress::Lines,
-            (false, false) => Progress::Auto,
-        },
+        progress: progress(matches),
+    }
+}
+
+fn progress(matches: &ArgMatches) -> Progress {
+    match (matches.get_flag("quiet"), matches.get_flag("no-tui")) {
+        (true, _) => Progress::Quiet,
+        (false, true) => Progress::Lines,
+        (false, false) => Progress::Auto,
     }
 }
 

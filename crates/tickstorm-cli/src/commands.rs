@@ -5,4 +5,5 @@ pub(crate) mod generate;
 pub(crate) mod profile;
 pub(crate) mod ruler;
 pub(crate) mod run;
+pub(crate) mod serve;
 mod stream;

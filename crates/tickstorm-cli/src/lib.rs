@@ -52,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Invocation::Generate(arguments) => commands::generate::generate(*arguments),
         Invocation::Check(arguments) => commands::check::check(*arguments),
         Invocation::Profile(arguments) => commands::profile::profile(arguments),
+        Invocation::Serve(arguments) => commands::serve::serve(*arguments),
         Invocation::Ruler(arguments) => commands::ruler::ruler(arguments),
     });
     done.unwrap_or_else(|refusal| {

@@ -75,4 +75,4 @@ pub use target::{CallFailure, Callee, Outcome, Target, TargetError};
 pub use tickstorm_load::{Arrivals, Factor, LoadProfile, Rate};
 pub use tickstorm_market::{FlashCrash, Kind};
 pub use tickstorm_report::{Report, StopReason};
-pub use tickstorm_venue::Venue;
+pub use tickstorm_venue::{UnknownVenue, Venue};

@@ -385,7 +385,10 @@ fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
         errors.add("target", "the built-in target acknowledges ordinals as {\"ack\":n}: leave out --ack-pointer, --stamp-id and --id-pointer");
     }
     if spec.thresholds.iter().any(|threshold| threshold.metric == Metric::Age) {
-        errors.add("threshold", "the age of a backlog is a figure of clients that are served: `age` is for `tickstorm serve`");
+        errors.add(
+            "threshold",
+            "the age of a backlog is a figure of clients that are served: `age` is for `tickstorm serve`",
+        );
     }
     if matches!(target, Target::Call(_)) && spec.ack.is_some() {
         errors.add("ack", "a called target acknowledges by returning: leave it out");

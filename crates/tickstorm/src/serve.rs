@@ -20,6 +20,12 @@ mod tick;
 pub(crate) use outlet::ServeOutlet;
 pub(crate) use results::Served;
 pub use spec::{ApiKey, PingProbes, ServeSpec, SlowClient};
+pub use tickstorm_net::TlsChoice;
+pub use tickstorm_venue::{
+    limits::LimitProfile,
+    options::{VENUE_OPTIONS, VenueOption, VenueOptions},
+    publisher::Publishing,
+};
 
 use std::{
     io,
@@ -114,20 +120,13 @@ impl Exchange {
         let (asks, asked) = mpsc::channel();
         let counts = Arc::new(Asks::default());
         let listing = plan.market().listing.clone();
-        let desk = Arc::new(Desk::new(
-            &listing,
-            &spec.options,
-            Arc::clone(&keys),
-            asks,
-            Arc::clone(&poller),
-            Arc::clone(&counts),
-        ));
+        let desk =
+            Arc::new(Desk::new(&listing, Arc::clone(&keys), asks, Arc::clone(&poller), Arc::clone(&counts)));
         let opened = Instant::now();
         let opened_unix_ns =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         let is_wire_fixed = !plan.starts_now();
-        let start_unix_ns =
-            if is_wire_fixed { plan.start_unix_ns().max(0) as u64 } else { opened_unix_ns };
+        let start_unix_ns = if is_wire_fixed { plan.start_unix_ns().max(0) as u64 } else { opened_unix_ns };
         let time = Time {
             is_wire_fixed,
             run_starts_ns: None,
@@ -144,15 +143,9 @@ impl Exchange {
         }
         let (results, gathered) = mpsc::channel();
         let served = Served::new(gathered, counts, listing.clone(), &spec, front.address());
-        let floor = Floor::new(
-            spec,
-            listing,
-            (start_unix_ns, opened_unix_ns),
-            time,
-            keys,
-            plan.recording(),
-        );
-        let doorway = Doorway { poller, asks: asked, results, observer: Observer::start(opened).ok(), opened };
+        let floor = Floor::new(spec, listing, (start_unix_ns, opened_unix_ns), time, keys, plan.recording());
+        let doorway =
+            Doorway { poller, asks: asked, results, observer: Observer::start(opened).ok(), opened };
         Ok(Exchange { plan, front, outlet: ServeOutlet::new(floor, doorway), served, markets })
     }
 

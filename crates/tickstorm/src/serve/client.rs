@@ -6,8 +6,10 @@ use tickstorm_load::Histogram;
 use tickstorm_market::AccountId;
 use tickstorm_net::{Link, Mark, observe::PingProbe};
 use tickstorm_venue::{
-    AccountFeed, Numbering, StreamId, Venue,
+    Numbering, Venue,
+    limits::{ConnectionMeter, Limits},
     protocol::{Endpoint, Topic},
+    publisher::{AccountFeed, StreamId},
 };
 
 use super::{conflate::Folds, gauge::Ages};
@@ -28,6 +30,7 @@ pub(super) struct Client<T> {
     pub account: Option<(AccountId, Box<AccountFeed>)>,
     pub tally: Tally,
     pub keep: Keep,
+    pub meter: ConnectionMeter,
     pub stage: Stage,
     /// Names of the topics that it has unsubscribed from.
     forgone: BTreeSet<String>,
@@ -85,7 +88,9 @@ pub(super) struct Subscriber {
 pub(super) enum Stage {
     Open,
     /// A close frame is on its way; the connection ends when the client has answered, or then.
-    Leaving { until_ns: u64 },
+    Leaving {
+        until_ns: u64,
+    },
 }
 
 /// Signs of life, both ways; times of the floor.
@@ -94,7 +99,7 @@ pub(super) struct Keep {
     pub heard_ns: u64,
     pub said_ns: u64,
     /// When the venue's own ping is due, and by when its pong must have come.
-    pub ping_due_ns: u64,
+    pub ping_due_ns: Option<u64>,
     pub pong_by_ns: Option<u64>,
     pub heartbeat_due_ns: u64,
     pub heartbeats: u64,
@@ -177,8 +182,16 @@ impl Tally {
 
 impl<T> Client<T> {
     /// A client that has just come.
-    pub(super) fn new(number: u32, link: Link<T>, who: Who, venue: Venue, endpoint: Endpoint, now_ns: u64) -> Self {
+    pub(super) fn new(
+        number: u32,
+        link: Link<T>,
+        who: Who,
+        (venue, endpoint): (Venue, Endpoint),
+        limits: &Limits,
+        now_ns: u64,
+    ) -> Self {
         Self {
+            meter: ConnectionMeter::new(limits),
             number,
             link,
             who,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use tickstorm_market::{Kind, Listing, Side, SymbolId};
+use tickstorm_market::{Kind, Listing, SymbolId};
 use tickstorm_venue::{
-    Decoded, Decoder, Encoder, Numbering, StreamId, Venue,
+    Decoded, Decoder, Encoder, Numbering, Venue,
     decoded::{Continuity, DepthForm, DepthUpdate, Level},
+    publisher::StreamId,
 };
 
 /// What is held back from one client, by stream.

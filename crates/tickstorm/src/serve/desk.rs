@@ -14,7 +14,7 @@ use std::{
 use tickstorm_market::{AccountId, Listing, Snapshot, SymbolId};
 use tickstorm_net::{Arrival, Poller, WebAnswer, WebRequest};
 use tickstorm_venue::{
-    Rest, Venue, VenueOptions,
+    Rest, Venue,
     access::{Keys, SignedRequest},
     decoded::AssetBalance,
     rest::{Answer, Call, Facts as RestFacts, HttpRequest, RestError},
@@ -76,14 +76,13 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(
         listing: &Listing,
-        options: &VenueOptions,
         keys: Arc<[Keys]>,
         asks: Sender<Ask>,
         poller: Arc<Poller>,
         counts: Arc<Asks>,
     ) -> Self {
         Self {
-            rests: Venue::ALL.iter().map(|&venue| Rest::with_options(venue, listing, options)).collect(),
+            rests: Venue::ALL.iter().map(|&venue| Rest::new(venue, listing)).collect(),
             listing: listing.clone(),
             keys,
             asks,
@@ -120,10 +119,7 @@ impl Desk {
                 body: &request.body,
             })
             .and_then(|call| {
-                if call == Call::Formality("") {
-                    return Ok((call, now.clone(), String::new()));
-                }
-                let owner = if rest.is_private(&call) { Some(self.owner(route, request)?) } else { None };
+                let owner = if is_private(&call) { Some(self.owner(route, request)?) } else { None };
                 let want = match (&call, owner) {
                     (Call::Depth { symbol, .. }, _) => {
                         self.counts.snapshots.fetch_add(1, Relaxed);
@@ -133,9 +129,8 @@ impl Desk {
                     _ => Want::Time,
                 };
                 let facts = if want == Want::Time { Some(now.clone()) } else { self.facts(want) };
-                let token = owner.and_then(|account| {
-                    self.keys[route.venue as usize].token(account, real_unix_ms())
-                });
+                let token =
+                    owner.and_then(|account| self.keys[route.venue as usize].token(account, real_unix_ms()));
                 match facts {
                     Some(facts) => Ok((call, facts, token.unwrap_or_default())),
                     None => Err(RestError::TooFrequent),
@@ -173,9 +168,7 @@ impl Desk {
             headers: &headers,
             body: &request.body,
         };
-        self.keys[route.venue as usize]
-            .check_rest(&signed, real_unix_ms())
-            .map_err(|_| RestError::NotAllowed)
+        self.keys[route.venue as usize].check_rest(&signed, real_unix_ms()).map_err(|_| RestError::NotAllowed)
     }
 
     fn grade(&self, request: &WebRequest) -> WebAnswer {
@@ -234,14 +227,19 @@ impl tickstorm_net::Desk for Desk {
             user_agent: request.header("user-agent").map(|name| name.chars().take(200).collect()),
             is_tls: request.is_tls,
         };
-        let owner = listen_key
-            .and_then(|key| self.keys[venue as usize].check_listen_key(&key, real_unix_ms()).ok());
+        let owner =
+            listen_key.and_then(|key| self.keys[venue as usize].check_listen_key(&key, real_unix_ms()).ok());
         let entrance = Entrance { who, venue, endpoint, is_combined: combined, streams, owner };
         let asked = Ask::Arrive { arrival: Box::new(arrival), entrance };
         if self.asks.send(asked).is_ok() {
             let _ = self.poller.notify();
         }
     }
+}
+
+/// Whether a call is for the owner of an account.
+fn is_private(call: &Call) -> bool {
+    matches!(call, Call::Balances | Call::SocketToken)
 }
 
 fn web(answer: Answer) -> WebAnswer {

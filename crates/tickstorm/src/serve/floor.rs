@@ -13,13 +13,18 @@ use std::{
 use tickstorm_load::{Dropped, Recording};
 use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId};
 use tickstorm_net::{
-    CloseReason, Incoming, Link, Mark, Opcode, Scratch, Silence, Turn, observe::PingProbe,
+    CloseReason, Link, Mark, Scratch, Silence, Turn,
+    frame::{Incoming, Opcode},
+    observe::PingProbe,
 };
 use tickstorm_venue::{
-    Frame, Leave, Venue,
+    Venue,
     access::Keys,
+    closing::{Closing, Leave},
     decoded::AssetBalance,
+    limits::Limits,
     protocol::{Circumstances, Endpoint, Refused, Reply, Request},
+    publisher::Frame,
 };
 
 use crate::stall::Intervals;
@@ -214,7 +219,8 @@ impl<T: Read + Write> Floor<T> {
         let key = self.clients.len();
         self.came += 1;
         let Entrance { who, venue, endpoint, is_combined, streams, owner } = entrance;
-        let mut client = Client::new(self.came, link, who, venue, endpoint, now_ns);
+        let limits = Limits::new(venue, self.spec.limits);
+        let mut client = Client::new(self.came, link, who, (venue, endpoint), &limits, now_ns);
         client.link.set_epoch(self.epoch);
         client.is_combined = is_combined;
         self.clients.push(Some(Box::new(client)));
@@ -265,7 +271,7 @@ impl<T: Read + Write> Floor<T> {
                 Ok(heard) if heard.bytes == 0 && !heard.more => return,
                 Ok(_) => {}
                 Err(Silence::Garbled { code, text }) => {
-                    return self.leave(key, Cause::Offended, code, &text, now_ns);
+                    return self.leave_saying(key, Cause::Offended, (code, &text), now_ns);
                 }
                 Err(silence) => return self.end(key, Cause::Vanished, None, &silence.to_string(), now_ns),
             }
@@ -280,6 +286,9 @@ impl<T: Read + Write> Floor<T> {
             return;
         }
         client.tally.requests += 1;
+        if let Err(overstep) = client.meter.on_message(now_ns, text.len()) {
+            return self.overstepped(key, None, overstep, now_ns);
+        }
         match self.read_request(key, text) {
             Some(Ok(request)) => self.on_request(key, request, books, now_ns),
             Some(Err(refused)) => self.refuse(key, refused, now_ns),
@@ -543,7 +552,7 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// Adds a frame of this turn that tells nothing of the market.
-    fn send(&mut self, key: usize, frame: std::ops::Range<usize>, now_ns: u64) {
+    pub(super) fn send(&mut self, key: usize, frame: std::ops::Range<usize>, now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         client.link.push(frame, now_ns, 0);
         self.touch(key);
@@ -591,7 +600,11 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// Takes leave of a client: a close frame behind what waits, and a moment for it to be read.
-    pub(super) fn leave(&mut self, key: usize, cause: Cause, code: u16, text: &str, now_ns: u64) {
+    pub(super) fn leave(&mut self, key: usize, cause: Cause, closing: Closing, now_ns: u64) {
+        self.leave_saying(key, cause, (closing.code, closing.text), now_ns);
+    }
+
+    fn leave_saying(&mut self, key: usize, cause: Cause, (code, text): (u16, &str), now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         if client.stage != Stage::Open {
             return;
@@ -611,8 +624,8 @@ impl<T: Read + Write> Floor<T> {
         link.cut(|mark| dropped += if mark.epoch > 0 { u64::from(mark.messages) } else { 0 });
         tally.dropped += dropped;
         self.recording.on_dropped(Dropped::SlowClient, self.time.measured_ns(now_ns), dropped);
-        let (code, text) = client.venue.leave(Leave::SlowConsumer);
-        self.leave(key, Cause::TooSlow, code, text, now_ns);
+        let closing = client.venue.closing(Leave::SlowConsumer);
+        self.leave(key, Cause::TooSlow, closing, now_ns);
     }
 
     /// The connection is over.
@@ -621,12 +634,8 @@ impl<T: Read + Write> Floor<T> {
         let Some(client) = self.clients[key].take() else { return };
         let mut client = *client;
         let at_ns = self.time.measured_ns(now_ns);
-        let waiting: u64 = client
-            .link
-            .waiting()
-            .filter(|mark| mark.epoch > 0)
-            .map(|mark| u64::from(mark.messages))
-            .sum();
+        let waiting: u64 =
+            client.link.waiting().filter(|mark| mark.epoch > 0).map(|mark| u64::from(mark.messages)).sum();
         if waiting > 0 {
             let reason = if cause == Cause::RunEnded { Dropped::Unsent } else { Dropped::Lost };
             self.recording.on_dropped(reason, at_ns, waiting);
@@ -654,7 +663,8 @@ impl<T: Read + Write> Floor<T> {
         client.tally.dropped += dropped;
         let (venue, account) = (client.venue, client.account.take());
         for Held { source, .. } in held {
-            if let (Source::Stream(stream), Some(shop)) = (source, self.shops[venue as usize].as_deref_mut()) {
+            if let (Source::Stream(stream), Some(shop)) = (source, self.shops[venue as usize].as_deref_mut())
+            {
                 shop.unsubscribe(stream, key);
             }
         }
@@ -809,7 +819,12 @@ impl<T: Read + Write> Out<'_, T> {
 }
 
 /// Adds a frame in which the connection's own number stands in place of the publisher's.
-fn replaced(turn: &mut Turn, bytes: &[u8], place: &std::ops::Range<usize>, number: u64) -> std::ops::Range<usize> {
+fn replaced(
+    turn: &mut Turn,
+    bytes: &[u8],
+    place: &std::ops::Range<usize>,
+    number: u64,
+) -> std::ops::Range<usize> {
     let mut digits = itoa::Buffer::new();
     turn.parts(&[&bytes[..place.start], digits.format(number).as_bytes(), &bytes[place.end..]])
 }

@@ -76,10 +76,15 @@ struct Body {
 /// Reads `{"venue":"binance","symbol":"BTCUSDT","sequence":7,"bid":["67012.4","0.5"],"ask":["67012.5","1"]}`.
 pub(super) fn read_post(body: &[u8], listing: &Listing) -> Result<Posted, String> {
     let body: Body = serde_json::from_slice(body).map_err(|error| format!("the body is no book: {error}"))?;
-    let venue: Venue = body.venue.parse().map_err(|error: tickstorm_venue::UnknownVenue| error.to_string())?;
+    let venue: Venue =
+        body.venue.parse().map_err(|error: tickstorm_venue::UnknownVenue| error.to_string())?;
     let named = |instrument: &&Instrument| venue.symbol(listing, instrument) == body.symbol;
     let instrument = listing.instruments.iter().find(named).ok_or_else(|| {
-        format!("symbol {:?} is none of {venue}'s here; the first is {:?}", body.symbol, first(venue, listing))
+        format!(
+            "symbol {:?} is none of {venue}'s here; the first is {:?}",
+            body.symbol,
+            first(venue, listing)
+        )
     })?;
     let side = |name: &str, level: &Option<[String; 2]>| match level {
         None => Ok((0, 0)),
@@ -120,7 +125,7 @@ fn steps(text: &str, step: u64) -> Option<u64> {
 #[derive(Debug, Default)]
 pub(super) struct Grader {
     histories: BTreeMap<SymbolId, VecDeque<Best>>,
-    pub results: BTreeMap<(String, SymbolId), Result>,
+    pub results: BTreeMap<(String, SymbolId), PostTally>,
 }
 
 /// Best prices and since when they were that.
@@ -134,7 +139,7 @@ struct Best {
 
 /// What a client's posts about a symbol came to.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Result {
+pub(super) struct PostTally {
     pub posts: u64,
     pub correct: u64,
     pub wrong: u64,
@@ -270,7 +275,10 @@ mod tests {
             let error = read_post(text.as_bytes(), &listing).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
-        assert_eq!((steps("1.5", 50_000_000), steps("1.5", 100_000_000), steps("-1", 1)), (Some(3), None, None));
+        assert_eq!(
+            (steps("1.5", 50_000_000), steps("1.5", 100_000_000), steps("-1", 1)),
+            (Some(3), None, None)
+        );
     }
 
     #[test]
@@ -284,10 +292,7 @@ mod tests {
         let now_ns = 1_000 * MS;
         assert_eq!(grader.grade(&posted(Some(4), 10), now_ns), Grade::Unknown);
         assert_eq!(grader.grade(&posted(Some(7), 10), now_ns), Grade::Right { stale_ns: 800 * MS });
-        assert_eq!(
-            grader.grade(&posted(Some(8), 10), now_ns),
-            Grade::Wrong { bid: (11, 5), ask: (12, 7) }
-        );
+        assert_eq!(grader.grade(&posted(Some(8), 10), now_ns), Grade::Wrong { bid: (11, 5), ask: (12, 7) });
         assert_eq!(grader.grade(&posted(Some(90), 10), now_ns), Grade::Right { stale_ns: 0 });
         assert_eq!(grader.grade(&posted(None, 11), now_ns), Grade::Right { stale_ns: 700 * MS });
         assert_eq!(grader.grade(&posted(None, 12), now_ns), Grade::Unseen);

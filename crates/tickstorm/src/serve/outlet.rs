@@ -120,7 +120,7 @@ impl ServeOutlet {
     }
 
     /// The schedule starts then.
-    pub(super) fn set_origin(&mut self, origin: Instant) {
+    pub(crate) fn set_origin(&mut self, origin: Instant) {
         let starts_ns = origin.saturating_duration_since(self.opened).as_nanos() as u64;
         self.floor.time.run_starts_ns = Some(starts_ns);
         self.gallery.feed_begins();

@@ -6,12 +6,14 @@ use std::{
 };
 
 use tickstorm_venue::{
-    StreamId, Venue,
+    Venue,
+    limits::Overstep,
     protocol::{Channel, Login, Refusal, Refused, Reply, Request, RequestId, Topic},
+    publisher::StreamId,
 };
 
 use super::{
-    client::{Client, Held, Source, Subscriber},
+    client::{Cause, Client, Held, Source, Subscriber},
     floor::{Books, Floor},
 };
 
@@ -25,6 +27,9 @@ struct Subscribe {
 
 impl<T: Read + Write> Floor<T> {
     pub(super) fn on_request(&mut self, key: usize, request: Request, books: &dyn Books, now_ns: u64) {
+        if let Err((id, overstep)) = self.meter(key, &request, now_ns) {
+            return self.overstepped(key, id, overstep, now_ns);
+        }
         match request {
             Request::Subscribe { id, topics, snapshot, login } => {
                 self.subscribe(key, Subscribe { id, topics, snapshot, login }, books, now_ns);
@@ -53,6 +58,37 @@ impl<T: Read + Write> Floor<T> {
                 let combined = self.client(key).is_some_and(|client| client.is_combined);
                 self.reply(key, &Reply::Combined { id, combined: Some(combined) }, now_ns);
             }
+        }
+    }
+
+    /// Counts a command against what the venue allows.
+    fn meter(
+        &mut self,
+        key: usize,
+        request: &Request,
+        now_ns: u64,
+    ) -> Result<(), (Option<RequestId>, Overstep)> {
+        let (id, topics) = match request {
+            Request::Subscribe { id, topics, .. } | Request::Unsubscribe { id, topics } => (id, topics.len()),
+            Request::Login { id, .. } => (id, 0),
+            _ => return Ok(()),
+        };
+        let Some(client) = self.client_mut(key) else { return Ok(()) };
+        let more = if matches!(request, Request::Subscribe { .. }) { topics } else { 0 };
+        let subscribed = client.held.len() + more;
+        client.meter.on_command(now_ns, topics, subscribed).map_err(|overstep| (id.clone(), overstep))
+    }
+
+    /// A client has taken more than the venue allows.
+    pub(super) fn overstepped(&mut self, key: usize, id: Option<RequestId>, overstep: Overstep, now_ns: u64) {
+        match overstep {
+            Overstep::Close(closing) => self.leave(key, Cause::Offended, closing, now_ns),
+            Overstep::Refuse(refusal) => {
+                let method = self.client(key).and_then(|client| word(client.venue, "subscribe"));
+                self.refuse(key, refused(id, refusal, None, method), now_ns);
+            }
+            // Sockets have no status.
+            Overstep::Http { .. } => {}
         }
     }
 
@@ -121,7 +157,12 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// Finds out where the messages of topics come from that the client does not have yet; all or none of them.
-    fn open(&mut self, key: usize, topics: &[Topic], books: &dyn Books) -> Result<Vec<Held>, (Refusal, Topic)> {
+    fn open(
+        &mut self,
+        key: usize,
+        topics: &[Topic],
+        books: &dyn Books,
+    ) -> Result<Vec<Held>, (Refusal, Topic)> {
         let Some(client) = self.client(key) else { return Ok(Vec::new()) };
         let (venue, is_owner) = (client.venue, client.account.is_some());
         let fresh: Vec<Topic> = topics.iter().filter(|topic| client.find(topic).is_none()).cloned().collect();

@@ -15,7 +15,7 @@ use tickstorm_net::{
 use tickstorm_report::{
     Backlog, Basis, BookGrade, Client, Ended, Place, Process, Served as Section, Summary, Traffic, format,
 };
-use tickstorm_venue::Publishing;
+use tickstorm_venue::publisher::Publishing;
 
 use super::{
     client::{Cause, End},

@@ -1,7 +1,10 @@
 //! One venue's part of the exchange: its streams, and who has subscribed to them.
 
 use tickstorm_market::{Listing, Message};
-use tickstorm_venue::{Frame, Protocol, Publisher, StreamId, Venue};
+use tickstorm_venue::{
+    Protocol, Publisher, Venue,
+    publisher::{Frame, StreamId},
+};
 
 use super::{client::Subscriber, conflate::Folder, spec::ServeSpec};
 

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use tickstorm_net::TlsChoice;
-use tickstorm_venue::{LimitProfile, Publishing, Venue, VenueOptions, access::Credential};
+use tickstorm_venue::{Venue, VenueOptions, access::Credential, limits::LimitProfile, publisher::Publishing};
 
 use crate::spec::words;
 
@@ -73,6 +73,37 @@ pub struct ApiKey {
     pub venue: Venue,
     /// The key, its secret and whose it is.
     pub credential: Credential,
+}
+
+impl ApiKey {
+    /// A key of an account.
+    pub fn new(venue: Venue, key: String, secret: String, passphrase: Option<String>, account: u32) -> Self {
+        let account = tickstorm_market::AccountId(account);
+        Self { venue, credential: Credential { key, secret, passphrase, account } }
+    }
+}
+
+/// Reads `VENUE:KEY:SECRET`, with `:PASSPHRASE` and `@ACCOUNT` behind it where wanted. Errors do not repeat it.
+impl FromStr for ApiKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (rest, account) = match text.rsplit_once('@') {
+            Some((rest, account)) if !account.contains(':') => {
+                let account = account.parse().map_err(|_| {
+                    format!("the account behind @ must be a whole number from 0, got `{account}`")
+                })?;
+                (rest, account)
+            }
+            _ => (text, 0),
+        };
+        let mut parts = rest.splitn(4, ':');
+        let (Some(venue), Some(key), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err("expected VENUE:KEY:SECRET, with :PASSPHRASE and @ACCOUNT where wanted".into());
+        };
+        let venue = venue.parse::<Venue>().map_err(|error| error.to_string())?;
+        Ok(Self::new(venue, key.to_owned(), secret.to_owned(), parts.next().map(str::to_owned), account))
+    }
 }
 
 /// A second and a half shows what a client does now and then.

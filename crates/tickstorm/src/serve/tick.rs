@@ -6,10 +6,14 @@ use std::{
 };
 
 use tickstorm_net::{
-    Incoming, Opcode, Transport,
+    Transport,
+    frame::{Incoming, Opcode},
     observe::{PingProbe, send_queue},
 };
-use tickstorm_venue::{Leave, Venue, protocol::Reply};
+use tickstorm_venue::{
+    closing::{Heartbeat, Leave},
+    protocol::{Endpoint, Reply},
+};
 
 use super::{
     client::{Cause, Client, Source, Stage},
@@ -61,41 +65,58 @@ impl<T: Read + Write + Observable> Floor<T> {
             }
             return;
         }
-        let rules = client.venue.rules().keep_alive;
-        let keep = &mut client.keep;
-        if keep.pong_by_ns.is_some_and(|by_ns| now_ns >= by_ns) {
+        let (venue, rules) = (client.venue, client.venue.keep_alive());
+        let keep = client.keep;
+        let idle_close_ns = match client.endpoint {
+            Endpoint::Private => rules.private_idle_close_ns.or(rules.idle_close_ns),
+            Endpoint::Public => rules.idle_close_ns,
+        };
+        let silent_since_ns = match (client.endpoint, rules.private_idle_close_ns) {
+            (Endpoint::Private, Some(_)) => keep.heard_ns,
+            _ => keep.heard_ns.max(keep.said_ns),
+        };
+        let first_request_ns = rules.first_request_within_ns.filter(|_| client.tally.requests == 0);
+        let cause = if keep.pong_by_ns.is_some_and(|by_ns| now_ns >= by_ns) {
             client.tally.missed_pongs += 1;
-            let (code, text) = client.venue.leave(Leave::MissedPong);
-            return self.leave(key, Cause::Silent, code, text, now_ns);
+            Some(Leave::NoPong)
+        } else if idle_close_ns.is_some_and(|idle_ns| now_ns >= silent_since_ns + idle_ns) {
+            Some(Leave::Idle)
+        } else if first_request_ns.is_some_and(|within_ns| now_ns >= client.tally.came_ns + within_ns) {
+            Some(Leave::LoginTimeout)
+        } else if rules.life_ns.is_some_and(|life_ns| now_ns >= client.tally.came_ns + life_ns) {
+            Some(Leave::Shutdown)
+        } else {
+            None
+        };
+        if let Some(cause) = cause {
+            return self.leave(key, Cause::Silent, venue.closing(cause), now_ns);
         }
-        if rules.idle_close_ns.is_some_and(|idle_ns| now_ns >= keep.heard_ns.max(keep.said_ns) + idle_ns) {
-            let (code, text) = client.venue.leave(Leave::Idle);
-            return self.leave(key, Cause::Silent, code, text, now_ns);
-        }
-        let (venue, has_topics) = (client.venue, !client.held.is_empty());
-        let wants_heartbeats = client.held.iter().any(|held| held.source == Source::Clock);
-        if let Some(ping_ns) = rules.server_ping_ns {
-            if keep.ping_due_ns == 0 {
-                keep.ping_due_ns = now_ns + ping_ns;
-            } else if now_ns >= keep.ping_due_ns {
-                keep.ping_due_ns = now_ns + ping_ns;
-                keep.pong_by_ns.get_or_insert(now_ns + rules.pong_within_ns);
-                let frame = self.turn_mut().control(Opcode::Ping, VENUE_PING);
-                self.send(key, frame, now_ns);
-            }
+        let (has_topics, keep) = (!client.held.is_empty(), &mut client.keep);
+        if let (Some(ping_ns), Some(within_ns)) = (rules.server_ping_ns, rules.pong_within_ns)
+            && now_ns >= *keep.ping_due_ns.get_or_insert(now_ns + ping_ns)
+        {
+            keep.ping_due_ns = Some(now_ns + ping_ns);
+            keep.pong_by_ns.get_or_insert(now_ns + within_ns);
+            let frame = self.turn_mut().control(Opcode::Ping, VENUE_PING);
+            self.send(key, frame, now_ns);
         }
         let Some(client) = self.client_mut(key) else { return };
-        let is_due = match (venue, rules.heartbeat_ns) {
-            // A sign of life where nothing else was one.
-            (Venue::Kraken, Some(every_ns)) => has_topics && now_ns >= client.keep.said_ns + every_ns,
-            (_, Some(_)) => wants_heartbeats && now_ns >= client.keep.heartbeat_due_ns,
-            (_, None) => false,
+        let wants_heartbeats = client.held.iter().any(|held| held.source == Source::Clock);
+        let keep = &mut client.keep;
+        let is_due = match rules.heartbeat {
+            Heartbeat::None => false,
+            Heartbeat::WhenSilent { after_ns } => has_topics && now_ns >= keep.said_ns + after_ns,
+            Heartbeat::Channel { every_ns } => {
+                let is_due = wants_heartbeats && now_ns >= keep.heartbeat_due_ns;
+                if is_due {
+                    keep.heartbeat_due_ns = now_ns + every_ns;
+                }
+                is_due
+            }
         };
         if is_due {
-            let count = client.keep.heartbeats;
-            client.keep.heartbeats += 1;
-            client.keep.heartbeat_due_ns = now_ns + rules.heartbeat_ns.unwrap_or(TICK_NS);
-            client.keep.said_ns = now_ns;
+            let count = keep.heartbeats;
+            keep.heartbeats += 1;
             self.reply(key, &Reply::Heartbeat { count }, now_ns);
         }
     }
@@ -134,7 +155,9 @@ impl<T: Read + Write + Observable> Floor<T> {
         }
         let is_feeding = self.time.run_starts_ns.is_some_and(|starts_ns| now_ns >= starts_ns);
         let Some(client) = self.client_mut(key) else { return };
-        if client.stage != Stage::Open || !client.held.iter().any(|held| matches!(held.source, Source::Stream(_))) {
+        if client.stage != Stage::Open
+            || !client.held.iter().any(|held| matches!(held.source, Source::Stream(_)))
+        {
             return;
         }
         let probe = client.probe.get_or_insert_with(|| Box::new(PingProbe::new(now_ns)));
@@ -174,7 +197,9 @@ impl<T: Read + Write + Observable> Floor<T> {
             Incoming::Message(_) | Incoming::Ping(_) => {}
         });
         if let Some(probe) = &mut client.probe {
-            pongs.iter().for_each(|payload| drop(probe.on_pong(payload, now_ns)));
+            for payload in &pongs {
+                probe.on_pong(payload, now_ns);
+            }
         }
         match (closed, heard) {
             (Some(reason), _) => self.end(key, Cause::ClosedByClient, reason.code, &reason.text, now_ns),
@@ -186,8 +211,8 @@ impl<T: Read + Write + Observable> Floor<T> {
     /// The run is over: the venue's close frame, behind what waits.
     pub(super) fn say_goodbye(&mut self, key: usize, now_ns: u64) {
         let Some(client) = self.client_mut(key) else { return };
-        let (code, text) = client.venue.leave(Leave::Shutdown);
-        self.leave(key, Cause::RunEnded, code, text, now_ns);
+        let closing = client.venue.closing(Leave::Shutdown);
+        self.leave(key, Cause::RunEnded, closing, now_ns);
     }
 
     /// Everybody who was here, in the order in which they came, with what was seen of them.
