@@ -115,6 +115,7 @@ impl Venue {
                 ..NOTHING
             },
             Venue::Coinbase => KeepAlive {
+                idle_close_ns: Some(90 * SECOND),
                 first_request_within_ns: Some(5 * SECOND),
                 heartbeat: Heartbeat::Channel { every_ns: SECOND },
                 ..NOTHING
