@@ -9,7 +9,7 @@ use tickstorm_market::instrument::{Instrument, Listing, SymbolId};
 use super::decode::{from_wire_time, read_rest_book};
 use super::encode::{amount_text, json_string, write_rest_book};
 use super::instruments::write_exchange_info;
-use super::protocol::malformed;
+use super::protocol::{access_error, malformed};
 use crate::decoder::DecodeError;
 use crate::json::{Object, quoted};
 use crate::rest::{Answer, Call, Facts, HttpRequest, RestError};
@@ -85,9 +85,13 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
         Call::Instruments(symbols) => instruments(listing, symbols, ms),
         Call::Assets => assets(listing).into_bytes(),
         Call::Depth { symbol, limit } => depth(listing, *symbol, *limit, facts.book),
-        Call::Balances => account(listing, facts, ms).into_bytes(),
+        Call::Balances | Call::BalancesAndHolds => account(listing, facts, ms).into_bytes(),
         Call::SocketToken => format!(r#"{{"listenKey":{}}}"#, json_string(facts.token)).into_bytes(),
         Call::Formality(LISTEN_KEY) => "{}".to_owned().into_bytes(),
+        Call::Formality(SESSION) => format!(
+            r#"{{"apiKey":null,"authorizedSince":null,"connectedSince":{ms},"returnRateLimits":true,"serverTime":{ms},"userDataStream":false}}"#
+        )
+        .into_bytes(),
         Call::Formality(_) => "[]".to_owned().into_bytes(),
     };
     let headers = vec![("X-MBX-USED-WEIGHT-1M", weight(call).to_string())];
@@ -101,7 +105,7 @@ fn weight(call: &Call) -> u32 {
         Call::Depth { limit: ..=500, .. } => 25,
         Call::Depth { limit: ..=1000, .. } => 50,
         Call::Depth { .. } => 250,
-        Call::Instruments(_) | Call::Balances => 20,
+        Call::Instruments(_) | Call::Balances | Call::BalancesAndHolds => 20,
         Call::SocketToken => 2,
         Call::Ping | Call::Time | Call::Status | Call::Assets | Call::Formality(_) => 1,
     }
@@ -181,6 +185,7 @@ pub(crate) fn refuse(error: &RestError, _now_unix_ns: u64) -> Answer {
             (400, -1100, format!("Illegal characters found in parameter '{name}'."))
         }
         RestError::UnknownSymbol { .. } => (400, -1121, "Invalid symbol.".to_owned()),
+        RestError::Access(error) => access_error(error),
         RestError::NotAllowed => (401, -2015, "Invalid API-key, IP, or permissions for action.".to_owned()),
         RestError::TooFrequent => {
             let text = "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. \
@@ -220,6 +225,7 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Assets => "/sapi/v1/capital/config/getall".to_owned(),
         Call::Depth { symbol: of, limit } => format!("/api/v3/depth?symbol={}&limit={limit}", symbol(of)?),
         Call::Balances => "/api/v3/account".to_owned(),
+        Call::BalancesAndHolds => return None,
         Call::SocketToken => LISTEN_KEY.to_owned(),
         Call::Formality(path) => (*path).to_owned(),
     })
@@ -250,7 +256,10 @@ const DEPTH_DEFAULT: u32 = 100;
 const DEPTH_MAX: u32 = 5_000;
 
 /// Opened user data before the WebSocket API did; older clients still ask.
-const LISTEN_KEY: &str = "/api/v3/userDataStream";
+/// No path, but a method of the WebSocket API.
+pub(super) const SESSION: &str = "session.status";
+
+pub(crate) const LISTEN_KEY: &str = "/api/v3/userDataStream";
 
 /// Some clients ask for them before anything else; here there are none.
 const MARGIN_PAIRS: [&str; 2] = ["/sapi/v1/margin/allPairs", "/sapi/v1/margin/isolated/allPairs"];

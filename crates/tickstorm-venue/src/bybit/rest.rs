@@ -7,6 +7,7 @@ use super::decode::Decoder;
 use super::encode::COUNT_START;
 use super::instruments;
 use super::protocol::{find_symbol, json_string};
+use crate::access::AccessError;
 use crate::decoded::{AssetBalance, Level};
 use crate::decoder::DecodeError;
 use crate::json::Object;
@@ -77,7 +78,7 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
             let rows: Vec<String> = listing.assets.iter().map(|name| asset_row(name)).collect();
             format!(r#"{{"rows":[{}]}}"#, rows.join(","))
         }
-        Call::Balances => balances_result(listing, facts),
+        Call::Balances | Call::BalancesAndHolds => balances_result(listing, facts),
         Call::Formality(KEY) => KEY_RESULT.to_owned(),
         Call::Formality(ACCOUNT) => format!(
             r#"{{"unifiedMarginStatus":5,"marginMode":"ISOLATED_MARGIN","isMasterTrader":false,"spotHedgingStatus":"OFF","updatedTime":"{}"}}"#,
@@ -102,7 +103,19 @@ pub(crate) fn refuse(error: &RestError, now_unix_ns: u64) -> Answer {
             (200, 10_001, format!("params error: {name} invalid: {found}"))
         }
         RestError::UnknownSymbol { .. } => (200, 10_001, "Not supported symbols".to_owned()),
-        RestError::NotAllowed => (200, 10_003, "API key is invalid.".to_owned()),
+        RestError::Access(AccessError::Late | AccessError::Early) => {
+            (200, 10_002, "The request time exceeds the time window range.".to_owned())
+        }
+        RestError::Access(AccessError::WrongSignature) => {
+            (200, 10_004, "Error sign, please check your signature generation algorithm.".to_owned())
+        }
+        RestError::Access(AccessError::Unreadable { what }) => {
+            (200, 10_001, format!("params error: {what} invalid"))
+        }
+        RestError::Access(
+            AccessError::Missing { .. } | AccessError::UnknownKey | AccessError::WrongPassphrase,
+        )
+        | RestError::NotAllowed => (200, 10_003, "API key is invalid.".to_owned()),
         RestError::TooFrequent => (200, 10_006, "Too many visits!".to_owned()),
     };
     enveloped(status, code, &text, "{}", now_unix_ns)
@@ -125,7 +138,7 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Assets => ASSETS.to_owned(),
         Call::Balances => format!("{BALANCES}?accountType=UNIFIED"),
         Call::Formality(path) => (*path).to_owned(),
-        Call::Ping | Call::Status | Call::SocketToken => return None,
+        Call::Ping | Call::Status | Call::SocketToken | Call::BalancesAndHolds => return None,
     })
 }
 

@@ -607,3 +607,70 @@ fn an_account_s_connections_are_each_told_everything() {
         assert!(0 < told[2] && told[2] < told[0], "{told:?}");
     }
 }
+
+#[test]
+fn options_change_what_the_wire_says() {
+    let told = |venue, options: &[&str], request: &str| {
+        let options = VenueOptions::parse(options.iter().copied()).unwrap();
+        let mut hall = Hall::new(venue, Publishing::Realtime, &options, 2, 1);
+        hall.run(500);
+        hall.join(request, SymbolId(0));
+        let greeting = String::from_utf8(hall.subscribers[0].last.clone()).unwrap();
+        hall.run(200);
+        (greeting, String::from_utf8(hall.subscribers[0].last.clone()).unwrap())
+    };
+    let level2 = r#"{"type":"subscribe","channel":"level2","product_ids":["S"]}"#;
+    let (greeting, update) =
+        told(Venue::Coinbase, &["coinbase-client-id=empty", "coinbase-snapshot-depth=3"], level2);
+    assert!(greeting.contains(r#""client_id":"""#) && update.contains(r#""client_id":"""#), "{update}");
+    assert_eq!(greeting.matches("price_level").count(), 6, "{greeting}");
+    let (greeting, _) = told(Venue::Coinbase, &[], level2);
+    assert!(!greeting.contains("client_id") && greeting.matches("price_level").count() > 6, "{greeting}");
+    let books = r#"{"op":"subscribe","args":[{"channel":"books","instId":"S"}]}"#;
+    let (greeting, update) = told(Venue::Okx, &["okx-checksum=retired"], books);
+    assert!(!greeting.contains(r#""checksum":0,"#) && !update.contains(r#""checksum":0,"#), "{update}");
+    let (greeting, update) = told(Venue::Okx, &[], books);
+    assert!(greeting.contains(r#""checksum":0,"#) && update.contains(r#""checksum":0,"#), "{update}");
+}
+
+#[test]
+fn the_fields_of_okx_s_account_events_are_an_option() {
+    use tickstorm_market::AccountId;
+    use tickstorm_venue::protocol::Channel;
+
+    for (options, there) in [(&[][..], true), (&["okx-event-type=absent"], false)] {
+        let options = VenueOptions::parse(options.iter().copied()).unwrap();
+        let hall = Hall::new(Venue::Okx, Publishing::Venue, &options, 2, 1);
+        let mut feed = hall.publisher.account_feed(AccountId(1), &[]);
+        let mut told = String::new();
+        feed.greet(Channel::Balances, &[], 0, &mut Numbering::default(), &mut |bytes| {
+            told = String::from_utf8(bytes.to_vec()).unwrap();
+        });
+        for field in ["eventType", "curPage", "lastPage"] {
+            assert_eq!(told.contains(field), there, "{told}");
+        }
+    }
+}
+
+#[test]
+fn recent_trades_of_kraken_come_on_demand_or_by_option() {
+    let request = r#"{"method":"subscribe","params":{"channel":"trade","symbol":["S"]}}"#;
+    for (options, wish, told) in [
+        (&[][..], None, false),
+        (&[], Some(true), true),
+        (&["kraken-trade-snapshot=on"], None, true),
+        (&["kraken-trade-snapshot=on"], Some(false), false),
+    ] {
+        let options = VenueOptions::parse(options.iter().copied()).unwrap();
+        let mut hall = Hall::new(Venue::Kraken, Publishing::Venue, &options, 2, 1);
+        hall.join(request, SymbolId(0));
+        hall.run(2_000);
+        let (stream, now_ns) = (hall.subscribers[0].stream, hall.due_ns);
+        let mut greeting = String::new();
+        hall.publisher.greet(stream, wish, now_ns, &mut Numbering::default(), &mut |bytes| {
+            greeting = String::from_utf8(bytes.to_vec()).unwrap();
+        });
+        assert_eq!(greeting.contains(r#""type":"snapshot""#), told, "{greeting}");
+        assert!(greeting.matches("trade_id").count() <= 50);
+    }
+}
