@@ -256,7 +256,8 @@ impl Front {
     }
 
     /// Listens no longer, closes idle connections, gives requests under way a second to be answered, and waits
-    /// for all that. Connections that were handed over stay as they are.
+    /// for all that. Connections that were handed over stay as they are; nobody arrives any more, unless the desk
+    /// hangs.
     pub fn stop(mut self) {
         self.end();
     }

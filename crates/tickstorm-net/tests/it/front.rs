@@ -94,6 +94,21 @@ fn what_is_too_large_is_refused() {
 }
 
 #[test]
+fn who_is_refused_while_sending_hears_of_it_afterwards() {
+    let lobby = Lobby::open(tls_spec());
+    let request =
+        format!("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BIG}\r\n\r\n").into_bytes();
+    let request = [request, vec![b'x'; 400_000]].concat();
+    let (mut plain, mut encrypted) = (lobby.plain(), lobby.encrypted());
+    plain.send(&request);
+    assert_eq!(plain.response().status, 413);
+    encrypted.send(&request);
+    assert_eq!(encrypted.response().status, 413);
+    // Nor does the leave take for ever.
+    wait_until("the end of all connections", || lobby.front.connections() == 0);
+}
+
+#[test]
 fn what_is_no_request_is_refused_and_closed() {
     let lobby = Lobby::open(spec());
     let cases = [
@@ -149,7 +164,8 @@ fn who_sends_a_head_byte_by_byte_gains_no_time() {
         if std::io::Write::write_all(&mut &client.stream, &[byte]).is_err() {
             break;
         }
-        assert!(start.elapsed() < PATIENCE, "it goes on listening");
+        // Long before the head is too long as well.
+        assert!(start.elapsed() < SHORT * 10, "it goes on listening");
         std::thread::sleep(Duration::from_millis(1));
     }
     wait_until("the end of the connection", || lobby.front.connections() == 0);
