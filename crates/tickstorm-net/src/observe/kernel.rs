@@ -204,7 +204,10 @@ mod tests {
             let (near, far) = pair("127.0.0.1:0", |port| ([127, 0, 0, 1], port).into());
             let (local, peer) = addresses(&near);
             assert_eq!(diag.peer("192.0.2.1:80".parse().unwrap(), peer), None);
-            assert_eq!(diag.peer("[2001:db8::1]:80".parse().unwrap(), "[2001:db8::2]:81".parse().unwrap()), None);
+            assert_eq!(
+                diag.peer("[2001:db8::1]:80".parse().unwrap(), "[2001:db8::2]:81".parse().unwrap()),
+                None
+            );
             assert!(diag.peer(local, peer).is_some());
             drop((near, far));
             // What is left of it belongs to nobody.

@@ -319,15 +319,8 @@ impl Eye {
     fn obey(&mut self, order: Order) -> bool {
         match order {
             Order::Watch { number, local, peer, gauges } => {
-                let observed = Observed {
-                    local,
-                    peer,
-                    gauges,
-                    inode: 0,
-                    pid: None,
-                    idle: Idle::new(),
-                    now: Now::Feed,
-                };
+                let observed =
+                    Observed { local, peer, gauges, inode: 0, pid: None, idle: Idle::new(), now: Now::Feed };
                 self.connections.insert(number, observed);
                 self.owners_sought_at = None;
             }

@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn fields_are_found_by_their_whole_name() {
-        let status = "Name:\tx\nVmRSS:\t  5124 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t3\n";
+        let status =
+            "Name:\tx\nVmRSS:\t  5124 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t3\n";
         assert_eq!(field(status, "VmRSS:"), Some(5124));
         assert_eq!(field(status, "voluntary_ctxt_switches:"), Some(7));
         assert_eq!(field(status, "nonvoluntary_ctxt_switches:"), Some(3));

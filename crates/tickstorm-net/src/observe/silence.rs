@@ -433,6 +433,5 @@ const NOISY_REST_BINS: usize = 1_000_000_000 / BIN_NS as usize;
 /// How long a client must have rested of which it is not known how still it is without work.
 const UNKNOWN_REST_BINS: usize = 2_000_000_000 / BIN_NS as usize;
 
-
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 mod builtin;
 mod connection;
 mod handshake;
+mod observe;
 
 use std::time::{Duration, Instant};
 

@@ -86,7 +86,9 @@ impl Default for Probe {
 impl Probe {
     fn run(&self, process: &Process) -> Finding {
         let looks = |from: u64, to: u64| {
-            (0..).map(move |n: u64| from + n * 5 * MS + self.late[n as usize % 4]).take_while(move |at| *at < to)
+            (0..)
+                .map(move |n: u64| from + n * 5 * MS + self.late[n as usize % 4])
+                .take_while(move |at| *at < to)
         };
         let mut idle = Idle::new();
         for at_ns in looks(0, CALM_END) {
@@ -165,7 +167,8 @@ fn a_client_that_keeps_up_is_never_accused_however_it_idles() {
 fn a_backlog_after_the_read_is_as_old_as_the_work_on_it_lasts() {
     let mut unknown = 0;
     let mut all = 0;
-    for (work, idle) in (0..KINDS_OF_WORK).flat_map(|work| (0..KINDS_OF_IDLING).map(move |idle| (work, idle))) {
+    for (work, idle) in (0..KINDS_OF_WORK).flat_map(|work| (0..KINDS_OF_IDLING).map(move |idle| (work, idle)))
+    {
         for (seed, age) in [200, 350, 800, 1_500, 3_000, 6_000].into_iter().enumerate() {
             let process = working(work, idling(idle, seed as u64), age * MS, seed as u64);
             let finding = Probe::default().run(&process);

@@ -80,9 +80,8 @@ impl Trace {
 
     /// Run time and wait in milliseconds and switches at an instant, the next look at or after which is given.
     fn at(&self, next: usize, at_ns: u64) -> [f64; 3] {
-        let values = |point: &Point| {
-            [point.run_ns as f64 / 1e6, point.wait_ns as f64 / 1e6, point.switches as f64]
-        };
+        let values =
+            |point: &Point| [point.run_ns as f64 / 1e6, point.wait_ns as f64 / 1e6, point.switches as f64];
         match (next.checked_sub(1).and_then(|last| self.points.get(last)), self.points.get(next)) {
             (Some(last), Some(next)) => {
                 let share = (at_ns - last.at_ns) as f64 / (next.at_ns - last.at_ns) as f64;
