@@ -62,6 +62,7 @@ fn python_clients_are_found_where_they_are_and_as_old_as_they_are() {
 }
 
 /// Meets each of these clients once, or all there are as often as the environment says.
+#[expect(clippy::print_stdout, reason = "a run of many rounds is for who reads its table")]
 fn meet(program: &Program, once: &[(&'static str, &'static str)]) {
     // One after the other: each has the machine to itself as far as we can see to it.
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
