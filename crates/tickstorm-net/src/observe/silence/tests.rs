@@ -146,7 +146,7 @@ const KINDS_OF_WORK: usize = 5;
 fn check_age(finding: &Finding, age: u64, what: &str) {
     assert_eq!(finding.basis, Basis::Exact, "{what}: {finding:?}");
     let told = finding.age_ns.unwrap();
-    let allowed = (age / 20).max(20 * MS).max(finding.resolution_ns);
+    let allowed = (age / 20).max(20 * MS) + finding.resolution_ns;
     assert!(told.abs_diff(age) <= allowed, "{what}: {} ms of {}: {finding:?}", told / MS, age / MS);
 }
 

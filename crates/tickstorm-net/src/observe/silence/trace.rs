@@ -46,13 +46,11 @@ impl Trace {
         self.points.windows(2).map(|pair| pair[1].at_ns - pair[0].at_ns).max().unwrap_or(0)
     }
 
-    /// The time between the looks before and after an instant.
-    pub(super) fn step_at_ns(&self, at_ns: u64) -> u64 {
-        let after = self.points.partition_point(|point| point.at_ns < at_ns);
-        match (self.points.get(after.wrapping_sub(1)), self.points.get(after)) {
-            (Some(before), Some(after)) => after.at_ns - before.at_ns,
-            _ => BIN_NS,
-        }
+    /// The time between the looks before and after an instant, if there were some.
+    pub(super) fn step_at_ns(&self, at_ns: u64) -> Option<u64> {
+        let next = self.points.partition_point(|point| point.at_ns < at_ns);
+        let before = self.points.get(next.checked_sub(1)?)?;
+        Some(self.points.get(next)?.at_ns - before.at_ns)
     }
 
     /// What was done in each stretch of [`BIN_NS`] of a time; between looks it is spread evenly.
@@ -267,6 +265,17 @@ impl Envelope {
         Self { scales: self.scales.iter().map(stretch).collect() }
     }
 
+    /// What either of them allows.
+    pub(super) fn or(&self, other: &Envelope) -> Self {
+        let (longer, shorter) =
+            if self.scales.len() >= other.scales.len() { (self, other) } else { (other, self) };
+        let mut scales = longer.scales.clone();
+        for ((_, run, switches), (_, other_run, other_switches)) in scales.iter_mut().zip(&shorter.scales) {
+            (*run, *switches) = (run.max(*other_run), switches.max(*other_switches));
+        }
+        Self { scales }
+    }
+
     /// Finds what stands out above the idling.
     pub(super) fn work(&self, bins: &Bins, from: usize) -> Work {
         let mut found = vec![false; bins.len()];
@@ -305,6 +314,11 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Whether something of the next `bins` bins does not stand out.
+    pub(super) fn rests_within(&self, from: usize, bins: usize) -> bool {
+        self.found.iter().skip(from).take(bins).any(|found| !found)
+    }
+
     /// The longest part of `from..to` that does not stand out, and in which no thread waited for a CPU either.
     pub(super) fn longest_gap(&self, bins: &Bins, from: usize, to: usize) -> usize {
         let (mut longest, mut current) = (0, 0);
