@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::Place;
 use super::process::Activity;
-use trace::{BIN_NS, Bins, Envelope, Trace};
+use trace::{BIN_NS, Bins, Envelope, Trace, Work};
 
 /// How long a silence lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,8 @@ pub struct Finding {
     pub age_ns: Option<u64>,
     /// What the age is.
     pub basis: Basis,
-    /// How far off an exact age may be.
+    /// How far off an exact age may be: of a client that was not behind, how long it may have kept a CPU busy
+    /// without standing out from its idling.
     pub resolution_ns: u64,
     /// Why the age is not exact, as part of a sentence.
     pub reason: Option<&'static str>,
@@ -312,19 +313,11 @@ impl Silence {
             };
         }
         let quiet = idle.is_quiet();
-        let work = Envelope::of(idle).work(bins, 0);
-        let (mut rested, mut blur, mut gap) = (read, 1, 0);
-        if let Some((earliest, end)) = work.last {
-            let (at, blur_there) = bins.end_of_work(0, earliest, end);
-            if at > read {
-                (rested, blur, gap) = (at, blur_there, work.longest_gap(bins, read, at));
-                let share = if known == Known::Before { 4 } else { 20 };
-                if gap > UNBROKEN_BINS.max((at - read) / share) {
-                    return Rest::Open(NOT_CONTINUOUS);
-                }
-            }
-        }
-        let mut needed = rest.max(3 * gap);
+        let envelope = Envelope::of(idle);
+        let Some((rested, blur)) = end_of_work(bins, read, idle, &envelope, known) else {
+            return Rest::Open(NOT_CONTINUOUS);
+        };
+        let mut needed = rest.max(3 * bins.slice(read, rested).longest_pause());
         if !quiet {
             needed = needed.max(NOISY_REST_BINS).max(3 * idle.longest_pause().min(NOISY_REST_BINS));
         }
@@ -340,21 +333,29 @@ impl Silence {
             Known::After if !quiet => Rest::Open(NO_CHANGE),
             Known::Before if bins.slice(rested, bins.len()).exceeds_mean_of(idle) => {
                 // Work that no single moment gives away, but the sum of them does.
-                let (at, blur) = bins.end_of_work(rested, rested + 1, bins.len() - 1);
+                let (at, blur) = bins.end_of_work(idle, rested, rested + 1, bins.len() - 1);
                 if bins.len() < at + needed || bins.slice(at, bins.len()).exceeds_mean_of(idle) {
                     return Rest::Open(STILL_WORKS);
                 }
-                self.rests_since(at, blur.max(idle.longest_stretch()))
+                self.rests_since(at, blur + idle.longest_stretch())
             }
-            _ if rested > read => self.rests_since(rested, blur.max(idle.longest_stretch())),
-            _ => self.rests_since(rested, blur),
+            _ if rested > read => self.rests_since(rested, blur + idle.longest_stretch()),
+            _ => self.rested_at_once(read, envelope.shortest_noticed()),
         }
     }
 
     fn rests_since(&self, bin: usize, blur_bins: usize) -> Rest {
+        if blur_bins > TOO_BLURRED_BINS.max(bin / 8) {
+            return Rest::Open(BLURRED);
+        }
+        self.rested_at_once(bin, blur_bins)
+    }
+
+    fn rested_at_once(&self, bin: usize, blur_bins: usize) -> Rest {
+        let blur_ns = blur_bins as u64 * BIN_NS;
         let at_ns = (self.stopped_at_ns + bin as u64 * BIN_NS).max(self.read_at_ns().unwrap_or(0));
-        let resolution_ns = self.trace.step_at_ns(at_ns).max(blur_bins as u64 * BIN_NS);
-        Rest::Since { at_ns, resolution_ns }
+        let step_ns = self.trace.step_at_ns(at_ns).unwrap_or(at_ns - self.stopped_at_ns);
+        Rest::Since { at_ns, resolution_ns: step_ns.max(blur_ns) }
     }
 }
 
@@ -365,6 +366,43 @@ enum Known {
     Before,
     /// From the end of the silence itself.
     After,
+}
+
+/// The bin from which on the client rests, not before that of the read, and how many bins it may be off. `None` if
+/// what stands out is not one piece of work that began before the read.
+fn end_of_work(
+    bins: &Bins,
+    read: usize,
+    idle: &Bins,
+    envelope: &Envelope,
+    known: Known,
+) -> Option<(usize, usize)> {
+    let end = |work: &Work| {
+        let (earliest, latest) = work.last?;
+        Some(bins.end_of_work(idle, 0, earliest, latest)).filter(|(at, _)| *at > read)
+    };
+    let is_one =
+        |work: &Work, at: usize| work.longest_gap(bins, read, at) <= UNBROKEN_BINS.max((at - read) / 20);
+    let work = envelope.work(bins, 0);
+    let Some((at, blur)) = end(&work) else { return Some((read, 1)) };
+    if is_one(&work, at) {
+        return Some((at, blur));
+    }
+    // In a long silence some idling goes beyond all that was seen before. If what stands out a little makes no
+    // sense, what stands out clearly may, unless it goes over into the former.
+    let clear = envelope.stretched(1.5).work(bins, 0);
+    let (at, blur) = end(&clear).unwrap_or((read, 1));
+    if is_one(&clear, at) && work.rests_within(at + blur, UNBROKEN_BINS) {
+        return Some((at, blur));
+    }
+    // And what comes again and again in the later half of it belongs to the idling.
+    let later = bins.slice((bins.len() + read) / 2, bins.len());
+    if known == Known::After || later.len() < LEARNT_FROM_BINS || later.exceeds_mean_of(idle) {
+        return None;
+    }
+    let work = envelope.or(&Envelope::of(&later)).work(bins, 0);
+    let (at, blur) = end(&work).unwrap_or((read, 1));
+    is_one(&work, at).then_some((at, blur))
 }
 
 /// The idle record as far as it is of use: long enough, and without the bustle of a client that has just started.
@@ -412,6 +450,8 @@ const NO_CHANGE: &str = "the client is steadily active, and nothing tells whethe
 const STILL_WORKS: &str = "the client was still active when the silence ended";
 const NOT_CONTINUOUS: &str = "the client rested and became active again without a message";
 
+const BLURRED: &str = "the end of the client's work cannot be told from its other doings";
+
 /// How much of the idle record is kept.
 const IDLE_KEPT_NS: u64 = 10_000_000_000;
 
@@ -424,8 +464,14 @@ const JUDGED_EVERY_NS: u64 = 100_000_000;
 /// Behind by less than this is not behind: a busy machine does it to anybody.
 const TOO_SHORT_NS: u64 = 20_000_000;
 
+/// An end that may be this far off, or an eighth of the age, is no end.
+const TOO_BLURRED_BINS: usize = 60_000_000 / BIN_NS as usize;
+
 /// Pauses up to this long do not make work look like several things.
 const UNBROKEN_BINS: usize = 60_000_000 / BIN_NS as usize;
+
+/// How much of a silence is enough to learn from it: half of 4 s.
+const LEARNT_FROM_BINS: usize = 2_000_000_000 / BIN_NS as usize;
 
 /// How long a client must have rested that is never quite still.
 const NOISY_REST_BINS: usize = 1_000_000_000 / BIN_NS as usize;

@@ -9,6 +9,7 @@ mod front;
 mod handshake;
 mod lobby;
 mod transport;
+mod observe;
 
 use std::time::{Duration, Instant};
 

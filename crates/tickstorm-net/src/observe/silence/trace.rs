@@ -46,13 +46,11 @@ impl Trace {
         self.points.windows(2).map(|pair| pair[1].at_ns - pair[0].at_ns).max().unwrap_or(0)
     }
 
-    /// The time between the looks before and after an instant.
-    pub(super) fn step_at_ns(&self, at_ns: u64) -> u64 {
-        let after = self.points.partition_point(|point| point.at_ns < at_ns);
-        match (self.points.get(after.wrapping_sub(1)), self.points.get(after)) {
-            (Some(before), Some(after)) => after.at_ns - before.at_ns,
-            _ => BIN_NS,
-        }
+    /// The time between the looks before and after an instant, if there were some.
+    pub(super) fn step_at_ns(&self, at_ns: u64) -> Option<u64> {
+        let next = self.points.partition_point(|point| point.at_ns < at_ns);
+        let before = self.points.get(next.checked_sub(1)?)?;
+        Some(self.points.get(next)?.at_ns - before.at_ns)
     }
 
     /// What was done in each stretch of [`BIN_NS`] of a time; between looks it is spread evenly.
@@ -124,10 +122,13 @@ impl Bins {
         }
     }
 
-    /// Whether work could hide in it.
+    /// Whether work could hide in it: it computes, or wants to, most of the time, or wakes up all the time.
     pub(super) fn is_as_busy_as_work(&self) -> bool {
         let seconds = self.seconds();
+        let wants =
+            self.run.iter().zip(&self.wait).filter(|(run, wait)| *run + *wait >= 0.5 * BIN_MS).count();
         self.run.iter().sum::<f64>() / 1000.0 > seconds * BUSY_SHARE
+            || wants as f64 > self.len() as f64 * WANTING_SHARE
             || self.switches.iter().sum::<f64>() > seconds * BUSY_SWITCHES_PER_S
     }
 
@@ -169,12 +170,16 @@ impl Bins {
 
     /// Whether the mean activity lies so far above that of `idle` that the noise of both does not explain it.
     pub(super) fn exceeds_mean_of(&self, idle: &Bins) -> bool {
+        // Threads that waited for a CPU then, and do not now, come round more often now.
+        let waiting = |bins: &Bins| (bins.wait.iter().sum::<f64>() / (bins.seconds() * 1000.0)).min(0.8);
+        let freer = ((1.0 - waiting(self)) / (1.0 - waiting(idle))).max(1.0);
         let exceeds = |ours: &[f64], theirs: &[f64], least_noise: f64, least_step: f64| {
             let (Some((mean, _, count)), Some((idle_mean, idle_noise, idle_count))) =
-                (blocks(ours), blocks(theirs))
+                (blocks(ours, MEAN_BINS), blocks(theirs, MEAN_BINS))
             else {
                 return false;
             };
+            let idle_mean = idle_mean * freer;
             let noise = idle_noise.max(least_noise + 0.05 * idle_mean);
             let error = noise * (1.0 / count + 1.0 / idle_count).sqrt();
             mean - idle_mean > (5.0 * error).max(least_step).max(0.15 * idle_mean)
@@ -182,39 +187,40 @@ impl Bins {
         exceeds(&self.switches, &idle.switches, 0.7, 1.5) || exceeds(&self.run, &idle.run, 0.5, 2.0)
     }
 
-    /// The end of work that ends somewhere in `earliest..=latest`, with rest from there on, and how far off it
-    /// may be, both in bins: where the split between a busier part, not before `from`, and a quieter one is the
-    /// most likely, taking both for random events at steady rates.
-    pub(super) fn end_of_work(&self, from: usize, earliest: usize, latest: usize) -> (usize, usize) {
-        let (earliest, latest) = (earliest.max(from + 1), latest.min(self.len()));
-        let from = from.max(earliest.saturating_sub(2 * (latest.saturating_sub(earliest)).max(LOCAL_BINS)));
-        let sums = |values: &[f64]| {
-            let mut sum = 0.0;
-            let mut sums = vec![0.0];
-            sums.extend(values[from..].iter().map(|value| {
-                sum += value.max(0.0);
-                sum
-            }));
-            sums
-        };
-        let (run, switches) = (sums(&self.run), sums(&self.switches));
+    /// The end of work that ends somewhere in `earliest..=latest`, with idling like `idle` from there on, and how
+    /// far off it may be, both in bins: where the split between a busier part, not before `from`, and a quieter
+    /// one is the most likely, taking both for random events at steady rates.
+    pub(super) fn end_of_work(
+        &self,
+        idle: &Bins,
+        from: usize,
+        earliest: usize,
+        latest: usize,
+    ) -> (usize, usize) {
+        let (earliest, latest) = (earliest.max(from + 1), latest.min(self.len() - 1));
+        let latest = latest.max(earliest);
+        let from = from.max(earliest.saturating_sub(2 * (latest - earliest).max(LOCAL_BINS)));
+        let (run, switches) = (sums(&self.run[from..]), sums(&self.switches[from..]));
         let length = self.len() - from;
-        let fit = |sums: &[f64], at: usize| {
-            let (busy, quiet) = (sums[at], sums[length] - sums[at]);
+        let likelihood_of = |sums: &[f64], unit: f64, at: usize| {
+            let (busy, quiet) = (sums[at] / unit, (sums[length] - sums[at]) / unit);
             likelihood(busy, at) + likelihood(quiet, length - at)
         };
-        let (mut best, mut at) = (f64::NEG_INFINITY, earliest);
-        for end in earliest..=latest.max(earliest).min(self.len() - 1) {
-            let split = end - from;
-            let fit = fit(&run, split) / RUN_UNIT_MS + fit(&switches, split);
-            if fit > best {
-                (best, at) = (fit, end);
-            }
-        }
-        // As far as the signs of the work lie apart.
-        let split = at - from;
-        let events = (switches[split] + run[split] / RUN_UNIT_MS).max(1.0);
-        (at, ((split as f64 / events).ceil() as usize).max(1))
+        // Events that come in bunches say less than as many that come one by one.
+        let (run_unit, switch_unit) =
+            (RUN_UNIT_MS * bunching(&idle.run, RUN_UNIT_MS), bunching(&idle.switches, 1.0));
+        let fits: Vec<f64> = (earliest..=latest)
+            .map(|end| {
+                let split = end - from;
+                likelihood_of(&run, run_unit, split) + likelihood_of(&switches, switch_unit, split)
+            })
+            .collect();
+        let (best, fit) =
+            fits.iter().copied().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).unwrap_or((0, 0.0));
+        let as_likely = |fit_there: &f64| *fit_there >= fit - AS_LIKELY;
+        let first = fits.iter().position(as_likely).unwrap_or(best);
+        let last = fits.iter().rposition(as_likely).unwrap_or(best);
+        (earliest + best, (best - first).max(last - best).max(1))
     }
 }
 
@@ -242,6 +248,30 @@ impl Envelope {
             let run = 1.5 * most(&idle.run) + 3.0 + 2.0 * QUIET_SHARE * length as f64 * BIN_MS;
             let seen = most(&idle.switches);
             scales.push((length, run, 1.3 * seen + 2.1 + seen.sqrt()));
+        }
+        Self { scales }
+    }
+
+    /// How long a thread can keep a CPU busy without standing out, in bins.
+    pub(super) fn shortest_noticed(&self) -> usize {
+        let noticed = self.scales.iter().find(|(length, run, _)| *length as f64 * BIN_MS > *run);
+        noticed.or(self.scales.last()).map_or(1, |(length, ..)| *length)
+    }
+
+    /// The same with more allowed for chance.
+    pub(super) fn stretched(&self, factor: f64) -> Self {
+        let stretch =
+            |&(length, run, switches): &(usize, f64, f64)| (length, run * factor, switches * factor);
+        Self { scales: self.scales.iter().map(stretch).collect() }
+    }
+
+    /// What either of them allows.
+    pub(super) fn or(&self, other: &Envelope) -> Self {
+        let (longer, shorter) =
+            if self.scales.len() >= other.scales.len() { (self, other) } else { (other, self) };
+        let mut scales = longer.scales.clone();
+        for ((_, run, switches), (_, other_run, other_switches)) in scales.iter_mut().zip(&shorter.scales) {
+            (*run, *switches) = (run.max(*other_run), switches.max(*other_switches));
         }
         Self { scales }
     }
@@ -284,6 +314,11 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Whether something of the next `bins` bins does not stand out.
+    pub(super) fn rests_within(&self, from: usize, bins: usize) -> bool {
+        self.found.iter().skip(from).take(bins).any(|found| !found)
+    }
+
     /// The longest part of `from..to` that does not stand out, and in which no thread waited for a CPU either.
     pub(super) fn longest_gap(&self, bins: &Bins, from: usize, to: usize) -> usize {
         let (mut longest, mut current) = (0, 0);
@@ -307,9 +342,29 @@ fn windows(values: &[f64], length: usize) -> impl Iterator<Item = f64> + '_ {
     fits.then_some(first).into_iter().chain(moves)
 }
 
+/// Sums from the beginning to each point.
+fn sums(values: &[f64]) -> Vec<f64> {
+    let mut sum = 0.0;
+    let mut sums = Vec::with_capacity(values.len() + 1);
+    sums.push(0.0);
+    sums.extend(values.iter().map(|value| {
+        sum += value.max(0.0);
+        sum
+    }));
+    sums
+}
+
+/// How many events come at once, at least one: the ratio of variance and mean.
+fn bunching(values: &[f64], unit: f64) -> f64 {
+    match blocks(values, BUNCH_BINS) {
+        Some((mean, deviation, _)) if mean > 0.0 => (deviation.powi(2) / (mean * unit)).max(1.0),
+        _ => 1.0,
+    }
+}
+
 /// Mean and deviation of the sums over blocks, and how many there are.
-fn blocks(values: &[f64]) -> Option<(f64, f64, f64)> {
-    let sums: Vec<f64> = values.chunks_exact(BLOCK_BINS).map(|block| block.iter().sum()).collect();
+fn blocks(values: &[f64], length: usize) -> Option<(f64, f64, f64)> {
+    let sums: Vec<f64> = values.chunks_exact(length).map(|block| block.iter().sum()).collect();
     if sums.len() < 2 {
         return None;
     }
@@ -332,7 +387,13 @@ const BIN_MS: f64 = BIN_NS as f64 / 1e6;
 const SCALES_BINS: [usize; 7] = [2, 4, 10, 20, 40, 100, 200];
 
 /// Blocks whose deviation stands for the noise of a mean: 100 ms.
-const BLOCK_BINS: usize = 20;
+const MEAN_BINS: usize = 20;
+
+/// Blocks within which what belongs together happens: 50 ms.
+const BUNCH_BINS: usize = 10;
+
+/// Splits that are less likely than the best by no more than a factor of 50 are as good as that.
+const AS_LIKELY: f64 = 4.0;
 
 /// How far back the rate of the work is taken from: 200 ms.
 const LOCAL_BINS: usize = 40;
@@ -342,6 +403,8 @@ const RUN_UNIT_MS: f64 = 2.0;
 
 /// From half a CPU on, or from a switch every 2 ms on, idling looks like work.
 const BUSY_SHARE: f64 = 0.5;
+/// A spinning thread on a busy machine gets less than it wants.
+const WANTING_SHARE: f64 = 0.6;
 const BUSY_SWITCHES_PER_S: f64 = 500.0;
 
 /// Up to here, idling is none.
