@@ -397,6 +397,7 @@ impl Desk {
             State::Seeded { update_id } => match update.continuity {
                 Continuity::Range { last, .. } if last <= *update_id => return,
                 Continuity::Range { first, .. } if first > *update_id + 1 => {
+                    self.tally.snapshots_too_old += 1;
                     let updates = VecDeque::from([HeldUpdate::of(update)]);
                     return self.refetch(now, id, updates);
                 }
@@ -881,3 +882,6 @@ const WEIGHT_PER_S: u64 = 50;
 pub(super) const CONNECTION_LOST: &str = "connection_lost";
 pub(super) const NO_SNAPSHOT: &str = "no_snapshot";
 pub(super) const REFUSED: &str = "refused";
+
+#[cfg(test)]
+mod tests;
