@@ -433,7 +433,13 @@ impl Desk {
         let listed = symbol.and_then(|id| listing.instruments.get(id.0 as usize));
         let name = listed.map(|listed| move || venue.symbol(listing, listed));
         let symbol = symbol.zip(name.as_ref()).map(|(id, name)| (id, name as &dyn Fn() -> String));
-        self.tally.fault(now.run_ns, symbol, kind, text);
+        // The symbol stands beside the text.
+        let bare = || {
+            let text = text();
+            let prefix = listed.map(|listed| format!("{}: ", listed.symbol)).unwrap_or_default();
+            text.strip_prefix(&prefix).map(str::to_owned).unwrap_or(text)
+        };
+        self.tally.fault(now.run_ns, symbol, kind, bare);
     }
 
     /// Answers, heartbeats and announcements.
