@@ -62,6 +62,13 @@ pub enum Call {
     Formality(&'static str),
 }
 
+impl Call {
+    /// Whether only the owner of an account is answered.
+    pub const fn is_private(&self) -> bool {
+        matches!(self, Call::Balances | Call::BalancesAndHolds | Call::SocketToken)
+    }
+}
+
 /// What an answer is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {

@@ -120,8 +120,14 @@ impl Exchange {
         let (asks, asked) = mpsc::channel();
         let counts = Arc::new(Asks::default());
         let listing = plan.market().listing.clone();
-        let desk =
-            Arc::new(Desk::new(&listing, Arc::clone(&keys), asks, Arc::clone(&poller), Arc::clone(&counts)));
+        let desk = Arc::new(Desk::new(
+            &listing,
+            &spec.options,
+            Arc::clone(&keys),
+            asks,
+            Arc::clone(&poller),
+            Arc::clone(&counts),
+        ));
         let opened = Instant::now();
         let opened_unix_ns =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);

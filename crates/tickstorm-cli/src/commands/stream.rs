@@ -74,6 +74,14 @@ impl Texts {
         self.complaints.push(format!("{flag}: {mistake}"));
     }
 
+    /// Nothing more is to be read: mistakes are reported.
+    pub(super) fn finish(self) -> Result<(), Refusal> {
+        match self.complaints.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal { exit: Exit::Usage, complaints: self.complaints }),
+        }
+    }
+
     /// Works out the plan. Mistakes in the settings and those remembered are reported together.
     pub(super) fn plan(
         self,

@@ -8,8 +8,8 @@ mod connection;
 mod front;
 mod handshake;
 mod lobby;
-mod transport;
 mod observe;
+mod transport;
 
 use std::time::{Duration, Instant};
 

@@ -182,7 +182,7 @@ impl ConsumeSymbols {
 /// An instrument that the venue does not list.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{venue} lists no {name:?} among its {listed} instruments, as {examples}")]
-pub struct UnknownSymbol {
+pub(super) struct UnknownSymbol {
     venue: Venue,
     name: String,
     listed: usize,

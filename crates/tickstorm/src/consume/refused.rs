@@ -20,6 +20,7 @@ pub(super) fn reason(refused: &Refused) -> String {
         Refusal::TooMany { limit } => format!("more than {limit}"),
         Refusal::TooFrequent => "requests come too fast".to_owned(),
         Refusal::NotLoggedIn => "only for owners of accounts".to_owned(),
+        Refusal::Access(_) => "the proof of the login does not hold".to_owned(),
         Refusal::LoginFailed => "the login failed".to_owned(),
         Refusal::WrongEndpoint => "to be asked at another endpoint".to_owned(),
     };

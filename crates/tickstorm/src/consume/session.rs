@@ -397,6 +397,7 @@ impl Desk {
             State::Seeded { update_id } => match update.continuity {
                 Continuity::Range { last, .. } if last <= *update_id => return,
                 Continuity::Range { first, .. } if first > *update_id + 1 => {
+                    self.tally.snapshots_too_old += 1;
                     let updates = VecDeque::from([HeldUpdate::of(update)]);
                     return self.refetch(now, id, updates);
                 }
@@ -432,7 +433,13 @@ impl Desk {
         let listed = symbol.and_then(|id| listing.instruments.get(id.0 as usize));
         let name = listed.map(|listed| move || venue.symbol(listing, listed));
         let symbol = symbol.zip(name.as_ref()).map(|(id, name)| (id, name as &dyn Fn() -> String));
-        self.tally.fault(now.run_ns, symbol, kind, text);
+        // The symbol stands beside the text.
+        let bare = || {
+            let text = text();
+            let prefix = listed.map(|listed| format!("{}: ", listed.symbol)).unwrap_or_default();
+            text.strip_prefix(&prefix).map(str::to_owned).unwrap_or(text)
+        };
+        self.tally.fault(now.run_ns, symbol, kind, bare);
     }
 
     /// Answers, heartbeats and announcements.
@@ -881,3 +888,6 @@ const WEIGHT_PER_S: u64 = 50;
 pub(super) const CONNECTION_LOST: &str = "connection_lost";
 pub(super) const NO_SNAPSHOT: &str = "no_snapshot";
 pub(super) const REFUSED: &str = "refused";
+
+#[cfg(test)]
+mod tests;

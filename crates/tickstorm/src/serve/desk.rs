@@ -14,7 +14,7 @@ use std::{
 use tickstorm_market::{AccountId, Listing, Snapshot, SymbolId};
 use tickstorm_net::{Arrival, Poller, WebAnswer, WebRequest};
 use tickstorm_venue::{
-    Rest, Venue,
+    Rest, Venue, VenueOptions,
     access::{Keys, SignedRequest},
     decoded::AssetBalance,
     rest::{Answer, Call, Facts as RestFacts, HttpRequest, RestError},
@@ -76,13 +76,14 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(
         listing: &Listing,
+        options: &VenueOptions,
         keys: Arc<[Keys]>,
         asks: Sender<Ask>,
         poller: Arc<Poller>,
         counts: Arc<Asks>,
     ) -> Self {
         Self {
-            rests: Venue::ALL.iter().map(|&venue| Rest::new(venue, listing)).collect(),
+            rests: Venue::ALL.iter().map(|&venue| Rest::with_options(venue, listing, options)).collect(),
             listing: listing.clone(),
             keys,
             asks,
@@ -119,13 +120,13 @@ impl Desk {
                 body: &request.body,
             })
             .and_then(|call| {
-                let owner = if is_private(&call) { Some(self.owner(route, request)?) } else { None };
+                let owner = if call.is_private() { Some(self.owner(route, request)?) } else { None };
                 let want = match (&call, owner) {
                     (Call::Depth { symbol, .. }, _) => {
                         self.counts.snapshots.fetch_add(1, Relaxed);
                         Want::Book(*symbol)
                     }
-                    (Call::Balances, Some(account)) => Want::Balances(account),
+                    (Call::Balances | Call::BalancesAndHolds, Some(account)) => Want::Balances(account),
                     _ => Want::Time,
                 };
                 let facts = if want == Want::Time { Some(now.clone()) } else { self.facts(want) };
@@ -168,7 +169,7 @@ impl Desk {
             headers: &headers,
             body: &request.body,
         };
-        self.keys[route.venue as usize].check_rest(&signed, real_unix_ms()).map_err(|_| RestError::NotAllowed)
+        self.keys[route.venue as usize].check_rest(&signed, real_unix_ms()).map_err(RestError::Access)
     }
 
     fn grade(&self, request: &WebRequest) -> WebAnswer {
@@ -235,11 +236,6 @@ impl tickstorm_net::Desk for Desk {
             let _ = self.poller.notify();
         }
     }
-}
-
-/// Whether a call is for the owner of an account.
-fn is_private(call: &Call) -> bool {
-    matches!(call, Call::Balances | Call::SocketToken)
 }
 
 fn web(answer: Answer) -> WebAnswer {

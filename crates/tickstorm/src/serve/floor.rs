@@ -18,7 +18,7 @@ use tickstorm_net::{
     observe::PingProbe,
 };
 use tickstorm_venue::{
-    Venue,
+    Rest, Venue,
     access::Keys,
     closing::{Closing, Leave},
     decoded::AssetBalance,
@@ -294,6 +294,12 @@ impl<T: Read + Write> Floor<T> {
             Some(Err(refused)) => self.refuse(key, refused, now_ns),
             None => {}
         }
+    }
+
+    /// What answers the calls of a client.
+    pub(super) fn rest_of(&self, key: usize) -> Option<&Rest> {
+        let client = self.client(key)?;
+        self.shops[client.venue as usize].as_deref().map(|shop| &shop.rest)
     }
 
     /// What a client's words mean at its venue.

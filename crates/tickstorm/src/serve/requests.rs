@@ -10,6 +10,7 @@ use tickstorm_venue::{
     limits::Overstep,
     protocol::{Channel, Login, Refusal, Refused, Reply, Request, RequestId, Topic},
     publisher::StreamId,
+    rest::{Call, Facts},
 };
 
 use super::{
@@ -47,6 +48,7 @@ impl<T: Read + Write> Floor<T> {
                     self.refuse(key, refused(id, refusal, None, method), now_ns);
                 }
             },
+            Request::Call { id, call, login } => self.call(key, id, call, login.as_ref(), books, now_ns),
             Request::SetCombined { id, combined } => {
                 if let Some(client) = self.client_mut(key) {
                     client.is_combined = combined;
@@ -293,9 +295,44 @@ impl<T: Read + Write> Floor<T> {
         let now_unix_ms = self.real_unix_ns(now_ns) / 1_000_000;
         let Some(venue) = self.client(key).map(|client| client.venue) else { return Ok(()) };
         let checked = self.keys[venue as usize].check_login(login, now_unix_ms);
-        let account = checked.map_err(|_| Refusal::LoginFailed)?;
+        let account = checked.map_err(Refusal::Access)?;
         self.become_owner(key, account, &books.balances(account));
         Ok(())
+    }
+
+    /// Answers over the socket what the HTTP interface answers as well.
+    fn call(
+        &mut self,
+        key: usize,
+        id: Option<RequestId>,
+        call: Call,
+        login: Option<&Login>,
+        books: &dyn Books,
+        now_ns: u64,
+    ) {
+        if let Some(login) = login
+            && let Err(refusal) = self.log_in(key, login, books, now_ns)
+        {
+            return self.refuse(key, refused(id, refusal, None, None), now_ns);
+        }
+        let owner = self.client(key).and_then(|client| client.account.as_ref().map(|(account, _)| *account));
+        if call.is_private() && owner.is_none() {
+            return self.refuse(key, refused(id, Refusal::NotLoggedIn, None, None), now_ns);
+        }
+        let book = match &call {
+            Call::Depth { symbol, .. } => books.book(*symbol),
+            _ => None,
+        };
+        let balances = owner.filter(|_| call.is_private()).map(|owner| (owner, books.balances(owner)));
+        let facts = Facts {
+            now_unix_ns: self.unix_ns(now_ns),
+            book: book.as_ref(),
+            balances: balances.as_ref().map(|(owner, balances)| (*owner, balances.as_slice())),
+            token: "",
+        };
+        let Some(rest) = self.rest_of(key) else { return };
+        let answer = rest.answer(&call, &facts);
+        self.reply(key, &Reply::Called { id, answer }, now_ns);
     }
 
     fn topics(&self, key: usize) -> Vec<Topic> {

@@ -2,7 +2,7 @@
 
 use tickstorm_market::{Listing, Message};
 use tickstorm_venue::{
-    Protocol, Publisher, Venue,
+    Protocol, Publisher, Rest, Venue,
     publisher::{Frame, StreamId},
 };
 
@@ -12,6 +12,7 @@ use super::{client::Subscriber, conflate::Folder, spec::ServeSpec};
 pub(super) struct Shop {
     pub publisher: Publisher,
     pub protocol: Protocol,
+    pub rest: Rest,
     pub folder: Folder,
     /// By stream.
     subscribers: Vec<Vec<Subscriber>>,
@@ -21,7 +22,8 @@ impl Shop {
     pub(super) fn new(venue: Venue, listing: &Listing, start_unix_ns: i64, spec: &ServeSpec) -> Self {
         Self {
             publisher: Publisher::new(venue, listing, start_unix_ns, spec.cadence, &spec.options),
-            protocol: Protocol::new(venue, listing),
+            protocol: Protocol::with_options(venue, listing, &spec.options),
+            rest: Rest::with_options(venue, listing, &spec.options),
             folder: Folder::new(venue, listing, start_unix_ns),
             subscribers: Vec::new(),
         }
