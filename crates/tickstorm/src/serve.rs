@@ -115,6 +115,8 @@ impl Exchange {
     /// Listens, and lets clients in. The plan says what they will be told, and when; it must be one for
     /// [serving](Plan::serving).
     pub fn open(plan: Plan, spec: ServeSpec) -> Result<Exchange, ServeError> {
+        let mut plan = plan;
+        plan.set_more_flags(spec.flags());
         let poller = Arc::new(Poller::new().map_err(ServeError::System)?);
         let keys: Arc<[Keys]> = keys(&spec)?.into();
         let (asks, asked) = mpsc::channel();

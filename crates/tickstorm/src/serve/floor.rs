@@ -84,6 +84,8 @@ pub(super) struct Floor<T> {
     absences: Intervals,
     pub(super) grader: Grader,
     pub(super) next_tick_ns: u64,
+    /// Of the connections that are open, where the next look at some of them begins.
+    pub(super) looked_at: usize,
 }
 
 /// How floor, run and wire time hang together.
@@ -204,6 +206,7 @@ impl<T: Read + Write> Floor<T> {
             absences: Intervals::default(),
             grader: Grader::default(),
             next_tick_ns: 0,
+            looked_at: 0,
             spec,
         }
     }
