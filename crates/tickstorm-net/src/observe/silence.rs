@@ -331,10 +331,10 @@ impl Silence {
         match known {
             // Steady activity at the end may be idling or the work itself.
             Known::After if !quiet => Rest::Open(NO_CHANGE),
-            Known::Before if bins.slice(rested, bins.len()).exceeds_mean_of(idle) => {
+            Known::Before if begins_busier(bins, rested, idle) => {
                 // Work that no single moment gives away, but the sum of them does.
                 let (at, blur) = bins.end_of_work(idle, rested, rested + 1, bins.len() - 1);
-                if bins.len() < at + needed || bins.slice(at, bins.len()).exceeds_mean_of(idle) {
+                if bins.len() < at + needed || begins_busier(bins, at, idle) {
                     return Rest::Open(STILL_WORKS);
                 }
                 self.rests_since(at, blur + idle.longest_stretch())
@@ -368,6 +368,15 @@ enum Known {
     After,
 }
 
+/// Whether the record is busier than the idling from this bin on, for one second or for twice as long and so on:
+/// a long rest after it does not make up for work at its beginning.
+fn begins_busier(bins: &Bins, from: usize, idle: &Bins) -> bool {
+    let left = bins.len() - from;
+    let lengths = std::iter::successors(Some(NOISY_REST_BINS), |length| Some(length * 2));
+    let shorter = lengths.take_while(|length| *length < left);
+    shorter.chain([left]).any(|length| bins.slice(from, from + length).exceeds_mean_of(idle))
+}
+
 /// The bin from which on the client rests, not before that of the read, and how many bins it may be off. `None` if
 /// what stands out is not one piece of work that began before the read.
 fn end_of_work(
@@ -379,7 +388,11 @@ fn end_of_work(
 ) -> Option<(usize, usize)> {
     let end = |work: &Work| {
         let (earliest, latest) = work.last?;
-        Some(bins.end_of_work(idle, 0, earliest, latest)).filter(|(at, _)| *at > read)
+        let (at, blur) = bins.end_of_work(idle, 0, earliest, latest);
+        // Work that shows in long stretches only cannot end sharply. And no longer than what the client does by
+        // itself now and then, it may be just that.
+        let blur = blur.max((latest - earliest) / 4);
+        (at > read + 2 * idle.longest_stretch()).then_some((at, blur))
     };
     let is_one =
         |work: &Work, at: usize| work.longest_gap(bins, read, at) <= UNBROKEN_BINS.max((at - read) / 20);
