@@ -147,9 +147,9 @@ impl Silence {
             stopped_at_ns,
             idle: idle.and_then(|idle| reference(&idle.trace)),
             trace: Trace::default(),
-            our_queue: Emptying::default(),
-            our_kernel: Emptying::default(),
-            client_queue: Emptying::default(),
+            our_queue: Emptying::new(stopped_at_ns),
+            our_kernel: Emptying::new(stopped_at_ns),
+            client_queue: Emptying::new(stopped_at_ns),
             last_at_ns: stopped_at_ns,
             judged_at_ns: stopped_at_ns,
             seen: false,
@@ -431,22 +431,28 @@ fn reference(trace: &Trace) -> Option<Bins> {
 }
 
 /// A queue that empties while nothing is added.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Emptying {
     known: bool,
     since_ns: Option<u64>,
+    looked_at_ns: u64,
 }
 
 impl Emptying {
+    fn new(from_ns: u64) -> Self {
+        Self { known: false, since_ns: None, looked_at_ns: from_ns }
+    }
+
     fn on_look(&mut self, at_ns: u64, bytes: Option<u64>) {
-        match bytes {
-            Some(0) => {
-                self.known = true;
-                self.since_ns.get_or_insert(at_ns);
-            }
-            Some(_) => *self = Self { known: true, since_ns: None },
-            None => {}
+        let Some(bytes) = bytes else { return };
+        self.known = true;
+        if bytes > 0 {
+            self.since_ns = None;
+        } else if self.since_ns.is_none() {
+            // It was at some time between two looks.
+            self.since_ns = Some(self.looked_at_ns.midpoint(at_ns));
         }
+        self.looked_at_ns = at_ns;
     }
 
     fn empty_since(&self) -> Option<u64> {
