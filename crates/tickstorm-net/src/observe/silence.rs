@@ -246,6 +246,8 @@ impl Silence {
             _ if self.gone => finding.reason = Some(GONE),
             Rest::Open(reason) | Rest::Never(reason) => finding.reason = Some(reason),
             Rest::Since { at_ns, resolution_ns } => {
+                // What is judged may be older than the last look.
+                let at_ns = at_ns.max(drained);
                 let age_ns = at_ns - self.stopped_at_ns;
                 finding.rested_at_ns = Some(at_ns);
                 finding.age_ns = Some(age_ns);
@@ -468,7 +470,6 @@ const NEVER_RESTS: &str = "the client never rests, so its work does not show";
 const NO_CHANGE: &str = "the client is steadily active, and nothing tells whether that is work";
 const STILL_WORKS: &str = "the client was still active when the silence ended";
 const NOT_CONTINUOUS: &str = "the client rested and became active again without a message";
-
 const BLURRED: &str = "the end of the client's work cannot be told from its other doings";
 
 /// How much of the idle record is kept.
