@@ -232,7 +232,7 @@ fn the_place_is_where_the_last_message_spent_most_of_its_time() {
             check_age(&finding, age * MS, &format!("{place:?}, work {work}"));
             assert_eq!(finding.place, Some(place));
             let read_at = finding.read_at_ns.unwrap() - STOP;
-            assert!(read_at >= drained.read && read_at < drained.read + 10 * MS);
+            assert!(read_at.abs_diff(drained.read) < 5 * MS);
         }
     }
 }
@@ -314,8 +314,8 @@ proptest! {
         seed in 0u64..1_000,
         calm in any::<bool>(),
     ) {
-        // A third of a CPU for a short while does not show among bursts that are as large.
-        prop_assume!(!(work == 4 && idle == 3 && age < 1_000));
+        // Batches do not show among bursts of their own size.
+        prop_assume!((work, idle) != (4, 3));
         let process = working(work, idling(idle, seed), age * MS, seed);
         let finding = Probe { calm, ..Probe::default() }.run(&process);
         if finding.basis == Basis::Exact {

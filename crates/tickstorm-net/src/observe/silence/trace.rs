@@ -245,7 +245,7 @@ impl Envelope {
                 break;
             }
             let most = |values: &[f64]| windows(values, length).fold(0.0, f64::max);
-            let run = 1.5 * most(&idle.run) + 3.0 + 2.0 * QUIET_SHARE * length as f64 * BIN_MS;
+            let run = 2.0 * most(&idle.run) + 3.0 + 2.0 * QUIET_SHARE * length as f64 * BIN_MS;
             let seen = most(&idle.switches);
             scales.push((length, run, 1.3 * seen + 2.1 + seen.sqrt()));
         }
