@@ -181,6 +181,7 @@ impl ServeOutlet {
                 Want::Balances(account) => Some((*account, books.balances(*account))),
                 _ => None,
             },
+            tickers: if *want == Want::Tickers { self.floor.tickers.to_vec() } else { Vec::new() },
         }
     }
 
