@@ -15,8 +15,8 @@ use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId, Ti
 use tickstorm_net::{
     CloseReason, Link, Mark, Scratch, Silence, Turn,
     frame::{Incoming, Opcode},
-    observe::PingProbe,
 };
+use tickstorm_report::Summary;
 use tickstorm_venue::{
     Rest, Venue,
     access::Keys,
@@ -71,11 +71,13 @@ pub(super) struct Floor<T> {
     dirty: Vec<usize>,
     /// Clients for which what their sockets wait for may have changed.
     pub(super) changed: Vec<usize>,
+    /// Clients that had more to say than a turn has time for.
+    pub(super) restless: Vec<usize>,
     /// Clients that have subscribed to something since somebody looked.
     pub(super) subscribers_new: Vec<usize>,
     /// Connections that are over: to be closed by whoever opened them.
     pub(super) ended: Vec<(usize, Link<T>)>,
-    pub(super) past: Vec<Past>,
+    pub(super) past: PastClients,
 
     epoch: u8,
     /// Of the measured phase.
@@ -108,12 +110,38 @@ pub(super) struct Past {
     pub number: u32,
     pub who: Who,
     pub venue: Venue,
+    /// Without its histogram, of which the summary is kept.
     pub tally: Tally,
+    pub lag: Summary,
+    pub round_trips: Summary,
     /// At its worst in the measured phase, and at the end.
     pub worst: Ages,
     pub last: Ages,
-    pub probe: Option<Box<PingProbe>>,
     pub seen: Seen,
+}
+
+/// Clients that are gone: the first of them each for itself, and all together.
+#[derive(Debug, Default)]
+pub(super) struct PastClients {
+    pub kept: Vec<Past>,
+    pub left_out: u64,
+    /// Of all of them: market events, frames and bytes.
+    pub delivered: [u64; 3],
+}
+
+impl PastClients {
+    fn add(&mut self, client: Past) {
+        let Tally { delivered, folded, frames, bytes, .. } = client.tally;
+        for (sum, more) in self.delivered.iter_mut().zip([delivered + folded, frames, bytes]) {
+            *sum += more;
+        }
+        // Clients that come and go without end must not fill the memory.
+        if self.kept.len() < MOST_PAST {
+            self.kept.push(client);
+        } else {
+            self.left_out += 1;
+        }
+    }
 }
 
 /// What came through the door.
@@ -200,9 +228,10 @@ impl<T: Read + Write> Floor<T> {
             scratch: Scratch::default(),
             dirty: Vec::new(),
             changed: Vec::new(),
+            restless: Vec::new(),
             subscribers_new: Vec::new(),
             ended: Vec::new(),
-            past: Vec::new(),
+            past: PastClients::default(),
             epoch: 0,
             market_messages: 0,
             recording,
@@ -282,8 +311,8 @@ impl<T: Read + Write> Floor<T> {
                 Err(silence) => return self.end(key, Cause::Vanished, None, &silence.to_string(), now_ns),
             }
         }
-        // There is more, and a socket that was read may not say so again.
-        self.changed.push(key);
+        // There may be more behind a socket that does not say so again.
+        self.restless.push(key);
     }
 
     fn on_text(&mut self, key: usize, text: &[u8], books: &dyn Books, now_ns: u64) {
@@ -662,15 +691,17 @@ impl<T: Read + Write> Floor<T> {
             client.tally.lost += waiting;
         }
         client.tally.end.get_or_insert(End { at_ns: now_ns, cause, code, text: text.to_owned() });
-        self.past.push(Past {
+        let lag = client.tally.lag.take();
+        self.past.add(Past {
             key,
             number: client.number,
             who: client.who,
             venue: client.venue,
             tally: client.tally,
+            lag: lag.as_deref().map(Summary::from).unwrap_or_default(),
+            round_trips: client.probe.map(|probe| probe.round_trips().into()).unwrap_or_default(),
             worst: client.worst,
             last: client.ages,
-            probe: client.probe,
             seen: Seen::default(),
         });
         self.ended.push((key, client.link));
@@ -905,6 +936,9 @@ fn account_of(body: &Body) -> Option<AccountId> {
 
 /// Reads of one client in a turn: one that talks without end is heard again when the others have had theirs.
 const READS_A_TURN: usize = 16;
+
+/// Clients that are gone and are remembered one by one.
+const MOST_PAST: usize = 1_000;
 
 /// How long a client that is taken leave of has to answer.
 const LEAVE_NS: u64 = 2_000_000_000;

@@ -21,7 +21,7 @@ use crate::outlet::{LaneState, Markets, Notice, Outlet, Taken};
 use super::{
     client::Cause,
     desk::{Ask, Facts, Want},
-    floor::{Books, Entrance, Floor, Past},
+    floor::{Books, Entrance, Floor, PastClients},
     gauge::Gallery,
     grade::Grader,
     spec::ServeSpec,
@@ -56,7 +56,7 @@ pub(super) struct Doorway {
 /// What the floor leaves.
 #[derive(Default)]
 pub(super) struct Outcome {
-    pub past: Vec<Past>,
+    pub past: PastClients,
     pub grades: Grader,
     /// Messages of the market in the measured phase.
     pub market_messages: u64,
@@ -140,6 +140,10 @@ impl ServeOutlet {
             }
         }
         self.ready = ready;
+        for key in std::mem::take(&mut self.floor.restless) {
+            let now_ns = self.now();
+            self.floor.hear(key, &books, now_ns);
+        }
         while let Ok(ask) = self.asks.try_recv() {
             match ask {
                 Ask::Arrive { arrival, entrance } => self.arrive(*arrival, entrance, &books),
@@ -203,13 +207,16 @@ impl ServeOutlet {
     /// Lets the clients read what waits for them and watches them until they rest.
     fn fall_silent(&mut self) {
         let longest = self.floor.spec.silence;
-        let stopped_ns = self.now();
-        self.gallery.fall_silent(stopped_ns, SilenceLimits { longest, ..SilenceLimits::default() });
+        let is_probed = !longest.is_zero();
+        if is_probed {
+            let stopped_ns = self.now();
+            self.gallery.fall_silent(stopped_ns, SilenceLimits { longest, ..SilenceLimits::default() });
+        }
         let deadline = Instant::now() + longest.max(DRAIN_MIN);
         loop {
             let now = Instant::now();
-            let is_drained = self.floor.is_drained();
-            if now >= deadline || is_drained && self.gallery.is_certain() {
+            let is_certain = !is_probed || self.gallery.is_certain();
+            if now >= deadline || is_certain && self.floor.is_drained() {
                 return;
             }
             self.wait((deadline - now).min(SILENCE_LOOK));
@@ -309,7 +316,11 @@ impl Outlet for ServeOutlet {
     fn wait(&mut self, timeout: Duration) -> bool {
         let now_ns = self.now();
         let next_ns = self.floor.next_timer_ns();
-        let timeout = timeout.min(Duration::from_nanos(next_ns.saturating_sub(now_ns)));
+        let timeout = if self.floor.restless.is_empty() {
+            timeout.min(Duration::from_nanos(next_ns.saturating_sub(now_ns)))
+        } else {
+            Duration::ZERO
+        };
         // A poller that fails has nothing to tell; the loop goes on by its times.
         if self.poller.wait(timeout, &mut self.events).is_err() {
             std::thread::sleep(timeout.min(Duration::from_millis(1)));
