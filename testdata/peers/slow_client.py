@@ -5,9 +5,11 @@ For tests of what tickstorm says about a client it knows nothing of. The client 
 works on each message that carries a stamp for --service, and prints one line of JSON once the server has closed
 the connection:
 
-    {"processed": 1500, "finished_last_at_unix_ns": 1795420800123456789, "lateness_of_last_ns": 123456789}
+    {"processed": 1500, "read_last_at_unix_ns": 1795420800103456789,
+     "finished_last_at_unix_ns": 1795420800123456789, "lateness_of_last_ns": 123456789}
 
-The lateness is the time from the stamp, a member in Unix milliseconds, to the end of the work. Modes:
+Read is when the library handed the message over. The lateness is the time from the stamp, a member in Unix
+milliseconds, to the end of the work. Modes:
 
     reads-slowly   one loop reads a message, works on it, reads the next
     own-queue      asyncio: one task reads at once into a queue, another one works
@@ -46,14 +48,18 @@ class Record:
 
     stamp: re.Pattern[str]
     processed: int = 0
+    read_last_at_unix_ns: int | None = None
     finished_last_at_unix_ns: int | None = None
     lateness_of_last_ns: int | None = None
 
-    def stamp_of(self, message: str | bytes) -> int | None:
+    def read(self, message: str | bytes) -> int | None:
         """The stamp in nanoseconds; None for what is no message of the market."""
         text = message if isinstance(message, str) else message.decode()
         found = self.stamp.search(text)
-        return None if found is None else int(found.group(1)) * 1_000_000
+        if found is None:
+            return None
+        self.read_last_at_unix_ns = time.time_ns()
+        return int(found.group(1)) * 1_000_000
 
     def finished(self, stamp_ns: int) -> None:
         now_ns = time.time_ns()
@@ -62,7 +68,12 @@ class Record:
         self.lateness_of_last_ns = now_ns - stamp_ns
 
     def print(self) -> None:
-        members = ("processed", "finished_last_at_unix_ns", "lateness_of_last_ns")
+        members = (
+            "processed",
+            "read_last_at_unix_ns",
+            "finished_last_at_unix_ns",
+            "lateness_of_last_ns",
+        )
         print(json.dumps({name: getattr(self, name) for name in members}), flush=True)
 
 
@@ -124,40 +135,42 @@ def read_slowly(options: argparse.Namespace, record: Record, work: Work) -> None
     options.max_queue = 1
     with open_sync(options) as connection:
         for message in connection:
-            if (stamp_ns := record.stamp_of(message)) is not None:
+            if (stamp_ns := record.read(message)) is not None:
                 work.do()
                 record.finished(stamp_ns)
 
 
 def two_threads(options: argparse.Namespace, record: Record, work: Work) -> None:
-    waiting: queue.SimpleQueue[str | bytes] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def worker() -> None:
         while True:
-            if (stamp_ns := record.stamp_of(waiting.get())) is not None:
-                work.do()
-                record.finished(stamp_ns)
+            stamp_ns = waiting.get()
+            work.do()
+            record.finished(stamp_ns)
 
     threading.Thread(target=worker, daemon=True).start()
     with open_sync(options) as connection:
         for message in connection:
-            waiting.put(message)
+            if (stamp_ns := record.read(message)) is not None:
+                waiting.put(stamp_ns)
 
 
 async def own_queue(options: argparse.Namespace, record: Record, work: Work) -> None:
-    waiting: asyncio.Queue[str | bytes] = asyncio.Queue()
+    waiting: asyncio.Queue[int] = asyncio.Queue()
 
     async def worker() -> None:
         while True:
-            if (stamp_ns := record.stamp_of(await waiting.get())) is not None:
-                await work.do_async()
-                record.finished(stamp_ns)
+            stamp_ns = await waiting.get()
+            await work.do_async()
+            record.finished(stamp_ns)
 
     worker_task = asyncio.create_task(worker())
     heartbeat = asyncio.create_task(heartbeats()) if options.noise else None
     async with await open_async(options) as connection:
         async for message in connection:
-            waiting.put_nowait(message)
+            if (stamp_ns := record.read(message)) is not None:
+                waiting.put_nowait(stamp_ns)
     for task in (worker_task, heartbeat):
         if task is not None:
             task.cancel()
@@ -172,7 +185,7 @@ async def keep_up(options: argparse.Namespace, record: Record) -> None:
     async with await open_async(options) as connection:
         try:
             while True:
-                if (stamp_ns := record.stamp_of(await connection.recv())) is not None:
+                if (stamp_ns := record.read(await connection.recv())) is not None:
                     record.finished(stamp_ns)
         except ConnectionClosed:
             pass

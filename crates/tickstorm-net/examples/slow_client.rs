@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match options.mode {
         Mode::ReadsSlowly => {
             while let Some(message) = next(&mut socket) {
-                options.work_on(&message, &record);
+                options.work_on(options.read(&message, &record), &record);
             }
         }
         Mode::OwnQueue => own_queue(&mut socket, &options, &record)?,
@@ -95,28 +95,28 @@ fn own_queue(
         match socket.read() {
             Ok(Message::Close(_)) => return Ok(()),
             Ok(message) => {
-                waiting.push_back(message);
+                waiting.push_back(options.read(&message, record));
                 continue;
             }
             Err(error) if would_block(&error) => {}
             Err(_) => return Ok(()),
         }
-        if let Some(message) = waiting.pop_front() {
-            options.work_on(&message, record);
+        if let Some(stamp_ms) = waiting.pop_front() {
+            options.work_on(stamp_ms, record);
         }
     }
 }
 
 fn two_threads(socket: &mut WebSocket<TcpStream>, options: &Options, record: &Arc<Mutex<Record>>) {
     let (reader, worker) = mpsc::channel();
-    let (work, record) = (options.clone(), Arc::clone(record));
+    let (work, shared) = (options.clone(), Arc::clone(record));
     std::thread::spawn(move || {
-        for message in worker {
-            work.work_on(&message, &record);
+        for stamp_ms in worker {
+            work.work_on(stamp_ms, &shared);
         }
     });
     while let Some(message) = next(socket) {
-        if reader.send(message).is_err() {
+        if reader.send(options.read(&message, record)).is_err() {
             return;
         }
     }
@@ -224,9 +224,15 @@ impl Options {
         })
     }
 
-    /// Works on a message if it is one of the market.
-    fn work_on(&self, message: &Message, record: &Mutex<Record>) {
-        if let Some(stamp_ms) = self.stamp_ms(message) {
+    /// Takes note of a message that was read: its stamp if it is one of the market.
+    fn read(&self, message: &Message, record: &Mutex<Record>) -> Option<i128> {
+        let stamp_ms = self.stamp_ms(message)?;
+        record.lock().unwrap_or_else(PoisonError::into_inner).read_last_at_ns = Some(unix_ns());
+        Some(stamp_ms)
+    }
+
+    fn work_on(&self, stamp_ms: Option<i128>, record: &Mutex<Record>) {
+        if let Some(stamp_ms) = stamp_ms {
             if self.computes {
                 compute(self.service)
             } else {
@@ -237,7 +243,7 @@ impl Options {
     }
 
     fn keep_up(&self, message: &Message, record: &Mutex<Record>) {
-        if let Some(stamp_ms) = self.stamp_ms(message) {
+        if let Some(stamp_ms) = self.read(message, record) {
             record.lock().unwrap_or_else(PoisonError::into_inner).finished(stamp_ms);
         }
     }
@@ -263,12 +269,14 @@ fn duration(text: &str) -> Result<Duration, Box<dyn Error>> {
 #[derive(Debug, Default)]
 struct Record {
     processed: u64,
+    read_last_at_ns: Option<i128>,
+    /// When the last one was finished, and how late.
     last: Option<(i128, i128)>,
 }
 
 impl Record {
     fn finished(&mut self, stamp_ms: i128) {
-        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i128);
+        let now_ns = unix_ns();
         self.processed += 1;
         self.last = Some((now_ns, now_ns - stamp_ms * 1_000_000));
     }
@@ -276,10 +284,15 @@ impl Record {
     fn to_json(&self) -> String {
         let number = |number: Option<i128>| number.map_or("null".into(), |number| number.to_string());
         format!(
-            r#"{{"processed": {}, "finished_last_at_unix_ns": {}, "lateness_of_last_ns": {}}}"#,
+            r#"{{"processed": {}, "read_last_at_unix_ns": {}, "finished_last_at_unix_ns": {}, "lateness_of_last_ns": {}}}"#,
             self.processed,
+            number(self.read_last_at_ns),
             number(self.last.map(|(at_ns, _)| at_ns)),
             number(self.last.map(|(_, lateness_ns)| lateness_ns)),
         )
     }
+}
+
+fn unix_ns() -> i128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i128)
 }

@@ -285,13 +285,19 @@ impl Publisher {
         self.stream(stream).map(|stream| stream.feed.kind())
     }
 
+    /// The last statistics of a symbol, whether or not anybody has subscribed to them; none before the first.
+    pub fn ticker(&self, symbol: SymbolId) -> Option<Ticker> {
+        *self.tickers.get(symbol.0 as usize)?
+    }
+
     fn stream(&self, stream: StreamId) -> Option<&Stream> {
         self.streams.get(stream.0 as usize)?.as_ref()
     }
 
     /// Hands `send` what a new subscriber is sent first: a snapshot of the book as it was last told, the last
     /// statistics. Nothing where the venue sends nothing, as at Binance, whose clients fetch the book by REST. `snapshot`
-    /// is the client's own wish, where it has a choice and made it. The messages are numbered for the one connection.
+    /// is the client's own wish, where it has a choice and made it. The messages are numbered for the one connection, and
+    /// without Binance's wrapper, as those of frames are: its streams of best levels begin with those last told.
     pub fn greet(
         &mut self,
         stream: StreamId,

@@ -1,6 +1,8 @@
 //! What clients ask a venue by HTTP before and beside their sockets, and the bodies of the answers.
 
-use tickstorm_market::event::{AccountId, Snapshot};
+mod tickers;
+
+use tickstorm_market::event::{AccountId, Snapshot, Ticker};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
 use crate::access::AccessError;
@@ -51,6 +53,13 @@ pub enum Call {
         symbol: SymbolId,
         /// At most so many levels a side.
         limit: u32,
+    },
+    /// Statistics, of all instruments if none is named. [`Rest::tickers`] answers it.
+    Tickers {
+        /// Of which instruments.
+        symbols: Vec<SymbolId>,
+        /// Whether the client asked for one, and gets it without a list around it where that makes a difference.
+        single: bool,
     },
     /// The balances of the client's account.
     Balances,
@@ -164,6 +173,19 @@ impl Rest {
             Venue::Okx => okx::rest::answer(&self.listing, call, facts),
             Venue::Bybit => bybit::rest::answer(&self.listing, call, facts),
         }
+    }
+
+    /// The answer to [`Call::Tickers`], in the order of the listing: at Binance, OKX and Bybit. `ticker` gives a symbol's
+    /// statistics as of `now_ns`, ns since the start of the run, which was at `start_unix_ns`; symbols without any are
+    /// left out. The other venues tell statistics on their sockets alone, and have no such path here.
+    pub fn tickers(
+        &self,
+        call: &Call,
+        ticker: &dyn Fn(SymbolId) -> Option<Ticker>,
+        start_unix_ns: i64,
+        now_ns: u64,
+    ) -> Answer {
+        tickers::answer(self.venue, &self.listing, call, ticker, start_unix_ns, now_ns)
     }
 
     /// The answer to a request that cannot be granted.

@@ -47,6 +47,7 @@ pub struct Plan {
     pub(crate) warnings: Vec<String>,
     /// Whether the messages' times are those of the clock on the wall.
     starts_now: bool,
+    more_flags: Vec<String>,
 }
 
 /// What is written for the target, and the kind of it, where tickstorm is the one that is connected to.
@@ -179,6 +180,7 @@ impl Plan {
             target: target.map_or(SERVE.to_owned(), Target::to_string),
             target_kind: target.map_or(SERVE, Target::kind),
             starts_now,
+            more_flags: Vec::new(),
             duration,
             schedule,
             warm_up,
@@ -289,12 +291,17 @@ impl Plan {
 
     /// The command line that repeats the run.
     pub fn command(&self) -> String {
-        let mut words = vec!["tickstorm run".to_owned()];
-        if self.target != "builtin" {
+        let is_serving = self.target_kind == SERVE;
+        let mut words = vec![if is_serving { "tickstorm serve" } else { "tickstorm run" }.to_owned()];
+        if self.target != "builtin" && !is_serving {
             words.push(format!("--target {}", quoted(&self.target)));
         }
         for setting in SETTINGS {
             let Some(value) = (setting.show)(&self.spec) else { continue };
+            // An exchange always has one, and takes no such flags.
+            if is_serving && (setting.group == "Target" || setting.name == "venue") {
+                continue;
+            }
             // The seed stands there even when it is the default: it is what makes the run come again.
             if setting.name != "seed" && setting.default_text().as_ref() == Some(&value) {
                 continue;
@@ -304,7 +311,13 @@ impl Plan {
                 None => format!("--{}", setting.name),
             });
         }
+        words.extend(self.more_flags.clone());
         words.join(" ")
+    }
+
+    /// Remembers flags that are no settings, for the command that repeats the run.
+    pub(crate) fn set_more_flags(&mut self, flags: Vec<String>) {
+        self.more_flags = flags;
     }
 
     /// An empty recording for this run's messages.

@@ -115,24 +115,26 @@ impl Exchange {
     /// Listens, and lets clients in. The plan says what they will be told, and when; it must be one for
     /// [serving](Plan::serving).
     pub fn open(plan: Plan, spec: ServeSpec) -> Result<Exchange, ServeError> {
+        let mut plan = plan;
+        plan.set_more_flags(spec.flags());
         let poller = Arc::new(Poller::new().map_err(ServeError::System)?);
         let keys: Arc<[Keys]> = keys(&spec)?.into();
-        let (asks, asked) = mpsc::channel();
-        let counts = Arc::new(Asks::default());
-        let listing = plan.market().listing.clone();
-        let desk = Arc::new(Desk::new(
-            &listing,
-            &spec.options,
-            Arc::clone(&keys),
-            asks,
-            Arc::clone(&poller),
-            Arc::clone(&counts),
-        ));
         let opened = Instant::now();
         let opened_unix_ns =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         let is_wire_fixed = !plan.starts_now();
         let start_unix_ns = if is_wire_fixed { plan.start_unix_ns().max(0) as u64 } else { opened_unix_ns };
+        let (asks, asked) = mpsc::channel();
+        let counts = Arc::new(Asks::default());
+        let listing = plan.market().listing.clone();
+        let desk = Arc::new(Desk::new(
+            &listing,
+            (&spec.options, start_unix_ns),
+            Arc::clone(&keys),
+            asks,
+            Arc::clone(&poller),
+            Arc::clone(&counts),
+        ));
         let time = Time {
             is_wire_fixed,
             run_starts_ns: None,

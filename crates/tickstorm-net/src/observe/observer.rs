@@ -119,7 +119,9 @@ impl Watch {
     }
 
     /// The feed has stopped: the last message was due at this time, nothing, not even a ping, comes after it, and
-    /// the connection stays open. The [finding](Gauges::finding) follows.
+    /// the connection stays open. Until [`is_silent`](Gauges::is_silent) says that the silence is over, our queue
+    /// goes on being sent; then there is a [finding](Gauges::finding), unless the observer is gone. All
+    /// connections of a client are to stop together: what is watched is its process.
     pub fn stopped(&self, stopped_at_ns: u64, limits: SilenceLimits) {
         *lock(&self.gauges.finding) = None;
         self.gauges.silent.store(true, Ordering::Release);
@@ -350,7 +352,12 @@ impl Eye {
                 let used: Vec<u32> = self.connections.values().filter_map(|used| used.pid).collect();
                 self.processes.retain(|pid, _| used.contains(pid));
             }
-            Order::End => return false,
+            Order::End => {
+                // Nobody is to wait for findings that never come.
+                let silent = |connection: &Observed| connection.gauges.silent.store(false, Ordering::Release);
+                self.connections.values().for_each(silent);
+                return false;
+            }
         }
         true
     }
@@ -461,3 +468,72 @@ const MEMORY_EVERY: Duration = Duration::from_secs(1);
 
 /// A round of looks is at most a third of the thread's time.
 const LEAVE_ALONE: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use crate::observe::{Basis, Place};
+
+    use super::*;
+
+    fn wait_for<T>(mut done: impl FnMut() -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(done) = done() {
+                return done;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20));
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_silence_ends_in_a_finding_or_with_its_observer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let near = listener.accept().unwrap().0;
+        let observer = Observer::start(Instant::now()).unwrap();
+        let watch = observer.watch(near.local_addr().unwrap(), near.peer_addr().unwrap());
+        let gauges = Arc::clone(watch.gauges());
+        gauges.set_our_queue(10);
+        let limits = SilenceLimits { longest: Duration::from_millis(50), rest: Duration::from_millis(10) };
+        watch.stopped(0, limits);
+        assert!(gauges.is_silent());
+        let finding = wait_for(|| gauges.finding());
+        assert_eq!((finding.basis, finding.place), (Basis::LowerBound, Some(Place::OurQueue)));
+        assert!(finding.age_ns >= Some(50_000_000));
+        wait_for(|| (!gauges.is_silent()).then_some(()));
+
+        watch.stopped(0, SilenceLimits { longest: Duration::from_secs(3600), ..limits });
+        assert_eq!((gauges.is_silent(), gauges.finding()), (true, None));
+        watch.goes_on();
+        wait_for(|| (!gauges.is_silent()).then_some(()));
+        assert_eq!(gauges.finding(), None);
+
+        watch.stopped(0, SilenceLimits { longest: Duration::from_secs(3600), ..limits });
+        drop(observer);
+        assert!(!gauges.is_silent());
+        drop((watch, far));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_client_is_seen_until_its_connection_is_gone() {
+        use std::io::Write as _;
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut near = listener.accept().unwrap().0;
+        let observer = Observer::start(Instant::now()).unwrap();
+        let watch = observer.watch(near.local_addr().unwrap(), near.peer_addr().unwrap());
+        let gauges = watch.gauges();
+        near.write_all(b"five!").unwrap();
+        wait_for(|| (gauges.client_queue() == Some(5)).then_some(()));
+        assert_eq!(wait_for(|| gauges.pid()), std::process::id());
+        wait_for(|| gauges.run_ns().filter(|_| gauges.threads() > Some(1) && gauges.name().is_some()));
+        wait_for(|| gauges.resident_bytes());
+        drop((near, far));
+        wait_for(|| gauges.client_queue().is_none().then_some(()));
+    }
+}

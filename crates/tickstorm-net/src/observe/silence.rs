@@ -147,9 +147,9 @@ impl Silence {
             stopped_at_ns,
             idle: idle.and_then(|idle| reference(&idle.trace)),
             trace: Trace::default(),
-            our_queue: Emptying::default(),
-            our_kernel: Emptying::default(),
-            client_queue: Emptying::default(),
+            our_queue: Emptying::new(stopped_at_ns),
+            our_kernel: Emptying::new(stopped_at_ns),
+            client_queue: Emptying::new(stopped_at_ns),
             last_at_ns: stopped_at_ns,
             judged_at_ns: stopped_at_ns,
             seen: false,
@@ -246,6 +246,8 @@ impl Silence {
             _ if self.gone => finding.reason = Some(GONE),
             Rest::Open(reason) | Rest::Never(reason) => finding.reason = Some(reason),
             Rest::Since { at_ns, resolution_ns } => {
+                // What is judged may be older than the last look.
+                let at_ns = at_ns.max(drained);
                 let age_ns = at_ns - self.stopped_at_ns;
                 finding.rested_at_ns = Some(at_ns);
                 finding.age_ns = Some(age_ns);
@@ -331,10 +333,10 @@ impl Silence {
         match known {
             // Steady activity at the end may be idling or the work itself.
             Known::After if !quiet => Rest::Open(NO_CHANGE),
-            Known::Before if bins.slice(rested, bins.len()).exceeds_mean_of(idle) => {
+            Known::Before if begins_busier(bins, rested, idle) => {
                 // Work that no single moment gives away, but the sum of them does.
                 let (at, blur) = bins.end_of_work(idle, rested, rested + 1, bins.len() - 1);
-                if bins.len() < at + needed || bins.slice(at, bins.len()).exceeds_mean_of(idle) {
+                if bins.len() < at + needed || begins_busier(bins, at, idle) {
                     return Rest::Open(STILL_WORKS);
                 }
                 self.rests_since(at, blur + idle.longest_stretch())
@@ -368,6 +370,15 @@ enum Known {
     After,
 }
 
+/// Whether the record is busier than the idling from this bin on, for one second or for twice as long and so on:
+/// a long rest after it does not make up for work at its beginning.
+fn begins_busier(bins: &Bins, from: usize, idle: &Bins) -> bool {
+    let left = bins.len() - from;
+    let lengths = std::iter::successors(Some(NOISY_REST_BINS), |length| Some(length * 2));
+    let shorter = lengths.take_while(|length| *length < left);
+    shorter.chain([left]).any(|length| bins.slice(from, from + length).exceeds_mean_of(idle))
+}
+
 /// The bin from which on the client rests, not before that of the read, and how many bins it may be off. `None` if
 /// what stands out is not one piece of work that began before the read.
 fn end_of_work(
@@ -379,7 +390,13 @@ fn end_of_work(
 ) -> Option<(usize, usize)> {
     let end = |work: &Work| {
         let (earliest, latest) = work.last?;
-        Some(bins.end_of_work(idle, 0, earliest, latest)).filter(|(at, _)| *at > read)
+        let (at, blur) = bins.end_of_work(idle, 0, earliest, latest);
+        // Work that shows in long stretches only cannot end sharply. And no longer than what the client does by
+        // itself now and then, it may be just that.
+        let blur = blur.max((latest - earliest) / 4);
+        // On a busy machine work may go on without standing out.
+        let at = bins.wants_until(at);
+        (at > read + 2 * idle.longest_stretch()).then_some((at, blur))
     };
     let is_one =
         |work: &Work, at: usize| work.longest_gap(bins, read, at) <= UNBROKEN_BINS.max((at - read) / 20);
@@ -418,22 +435,28 @@ fn reference(trace: &Trace) -> Option<Bins> {
 }
 
 /// A queue that empties while nothing is added.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Emptying {
     known: bool,
     since_ns: Option<u64>,
+    looked_at_ns: u64,
 }
 
 impl Emptying {
+    fn new(from_ns: u64) -> Self {
+        Self { known: false, since_ns: None, looked_at_ns: from_ns }
+    }
+
     fn on_look(&mut self, at_ns: u64, bytes: Option<u64>) {
-        match bytes {
-            Some(0) => {
-                self.known = true;
-                self.since_ns.get_or_insert(at_ns);
-            }
-            Some(_) => *self = Self { known: true, since_ns: None },
-            None => {}
+        let Some(bytes) = bytes else { return };
+        self.known = true;
+        if bytes > 0 {
+            self.since_ns = None;
+        } else if self.since_ns.is_none() {
+            // It was at some time between two looks.
+            self.since_ns = Some(self.looked_at_ns.midpoint(at_ns));
         }
+        self.looked_at_ns = at_ns;
     }
 
     fn empty_since(&self) -> Option<u64> {
@@ -449,7 +472,6 @@ const NEVER_RESTS: &str = "the client never rests, so its work does not show";
 const NO_CHANGE: &str = "the client is steadily active, and nothing tells whether that is work";
 const STILL_WORKS: &str = "the client was still active when the silence ended";
 const NOT_CONTINUOUS: &str = "the client rested and became active again without a message";
-
 const BLURRED: &str = "the end of the client's work cannot be told from its other doings";
 
 /// How much of the idle record is kept.

@@ -24,6 +24,11 @@ pub(crate) fn read_request(listing: &Listing, request: &HttpRequest<'_>) -> Resu
         "/sapi/v1/system/status" => method("GET", Call::Status),
         "/api/v3/exchangeInfo" => method("GET", Call::Instruments(read_symbols(listing, request.query)?)),
         "/api/v3/depth" => method("GET", read_depth_call(listing, request.query)?),
+        TICKERS => {
+            let symbols = read_symbols(listing, request.query)?;
+            let single = parameter(request.query, "symbol").is_some();
+            method("GET", Call::Tickers { symbols, single })
+        }
         "/api/v3/account" => method("GET", Call::Balances),
         "/sapi/v1/capital/config/getall" => method("GET", Call::Assets),
         LISTEN_KEY => match request.method {
@@ -96,7 +101,7 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
             r#"{{"timezone":"UTC","serverTime":{ms},"rateLimits":[],"exchangeFilters":[],"assets":[],"symbols":[]}}"#
         )
         .into_bytes(),
-        Call::Formality(_) => "[]".to_owned().into_bytes(),
+        Call::Formality(_) | Call::Tickers { .. } => "[]".to_owned().into_bytes(),
     };
     let headers = vec![("X-MBX-USED-WEIGHT-1M", weight(call).to_string())];
     Answer { status: 200, headers, body }
@@ -110,7 +115,8 @@ fn weight(call: &Call) -> u32 {
         Call::Depth { limit: ..=1000, .. } => 50,
         Call::Depth { .. } => 250,
         Call::Instruments(_) | Call::Balances | Call::BalancesAndHolds => 20,
-        Call::SocketToken => 2,
+        Call::SocketToken | Call::Tickers { single: true, .. } => 2,
+        Call::Tickers { .. } => 80,
         Call::Ping | Call::Time | Call::Status | Call::Assets | Call::Formality(_) => 1,
     }
 }
@@ -218,13 +224,12 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Instruments(symbols) => match &symbols[..] {
             [] => "/api/v3/exchangeInfo".to_owned(),
             [one] => format!("/api/v3/exchangeInfo?symbol={}", symbol(one)?),
-            _ => {
-                let names: Option<Vec<String>> = symbols
-                    .iter()
-                    .map(|symbol| Some(json_string(&listing.instruments.get(symbol.0 as usize)?.symbol)))
-                    .collect();
-                format!("/api/v3/exchangeInfo?symbols={}", encoded(&format!("[{}]", names?.join(","))))
-            }
+            _ => format!("/api/v3/exchangeInfo?symbols={}", symbol_list(listing, symbols)?),
+        },
+        Call::Tickers { symbols, single } => match &symbols[..] {
+            [] => TICKERS.to_owned(),
+            [one] if *single => format!("{TICKERS}?symbol={}", symbol(one)?),
+            _ => format!("{TICKERS}?symbols={}", symbol_list(listing, symbols)?),
         },
         Call::Assets => "/sapi/v1/capital/config/getall".to_owned(),
         Call::Depth { symbol: of, limit } => format!("/api/v3/depth?symbol={}&limit={limit}", symbol(of)?),
@@ -233,6 +238,12 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::SocketToken => LISTEN_KEY.to_owned(),
         Call::Formality(path) => (*path).to_owned(),
     })
+}
+
+fn symbol_list(listing: &Listing, symbols: &[SymbolId]) -> Option<String> {
+    let name = |symbol: &SymbolId| Some(json_string(&listing.instruments.get(symbol.0 as usize)?.symbol));
+    let names: Option<Vec<String>> = symbols.iter().map(name).collect();
+    Some(encoded(&format!("[{}]", names?.join(","))))
 }
 
 fn encoded(text: &str) -> String {
@@ -258,6 +269,8 @@ pub(crate) fn read_time(body: &[u8]) -> Result<u64, DecodeError> {
 /// Levels a side when nothing is said, and at most.
 const DEPTH_DEFAULT: u32 = 100;
 const DEPTH_MAX: u32 = 5_000;
+
+const TICKERS: &str = "/api/v3/ticker/24hr";
 
 /// No path, but a method of the WebSocket API.
 pub(super) const SESSION: &str = "session.status";
@@ -315,6 +328,9 @@ mod tests {
             Call::Instruments(vec![SymbolId(2), SymbolId(0)]),
             Call::Assets,
             Call::Depth { symbol: SymbolId(2), limit: 17 },
+            Call::Tickers { symbols: vec![], single: false },
+            Call::Tickers { symbols: vec![SymbolId(2)], single: true },
+            Call::Tickers { symbols: vec![SymbolId(2), SymbolId(0)], single: false },
             Call::Balances,
             Call::Formality(NOTHING_THERE[0]),
         ] {

@@ -60,7 +60,9 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
         Call::Formality(FEES) => granted(&Empty {}),
         Call::Formality(FUTURES) => granted(&ProductList { products: Vec::new(), num_products: 0 }),
         Call::Formality(_) => granted(&Data { data: [(); 0] }),
-        Call::Ping | Call::Status | Call::SocketToken => refuse(&RestError::UnknownPath, facts.now_unix_ns),
+        Call::Ping | Call::Status | Call::SocketToken | Call::Tickers { .. } => {
+            refuse(&RestError::UnknownPath, facts.now_unix_ns)
+        }
     }
 }
 
@@ -102,7 +104,9 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Assets => ASSETS.to_owned(),
         Call::Balances => BALANCES.to_owned(),
         Call::Formality(path) => (*path).to_owned(),
-        Call::Ping | Call::Status | Call::SocketToken | Call::BalancesAndHolds => return None,
+        Call::Ping | Call::Status | Call::SocketToken | Call::Tickers { .. } | Call::BalancesAndHolds => {
+            return None;
+        }
     })
 }
 

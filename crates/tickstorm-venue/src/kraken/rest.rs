@@ -119,7 +119,7 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
             })))
         }
         Call::SocketToken => success(&Token { token: facts.token, expires: TOKEN_SECONDS }),
-        Call::Ping | Call::Formality(_) => failure("EGeneral:Unknown method"),
+        Call::Ping | Call::Tickers { .. } | Call::Formality(_) => failure("EGeneral:Unknown method"),
     }
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Balances => BALANCE.to_owned(),
         Call::BalancesAndHolds => BALANCE_EX.to_owned(),
         Call::SocketToken => TOKEN.to_owned(),
-        Call::Ping | Call::Formality(_) => return None,
+        Call::Ping | Call::Tickers { .. } | Call::Formality(_) => return None,
     })
 }
 

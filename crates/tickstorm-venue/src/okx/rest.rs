@@ -31,6 +31,14 @@ pub(crate) fn read_request(listing: &Listing, request: &HttpRequest<'_>) -> Resu
         BOOKS => query.depth(listing),
         CURRENCIES => Ok(Call::Assets),
         BALANCE => Ok(Call::Balances),
+        TICKER => {
+            let symbol = query.symbol(listing)?.ok_or(RestError::MissingParameter { name: "instId" })?;
+            Ok(Call::Tickers { symbols: vec![symbol], single: true })
+        }
+        TICKERS => match query.instruments(listing)? {
+            Call::Instruments(_) => Ok(Call::Tickers { symbols: Vec::new(), single: false }),
+            _ => Ok(Call::Formality(TICKERS)),
+        },
         CONFIG => Ok(Call::Formality(CONFIG)),
         // Spot accounts have none.
         _ => Ok(Call::Formality(POSITIONS)),
@@ -79,7 +87,9 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
             ));
         }
         // The state tells of maintenance that is planned: there is none.
-        Call::Ping | Call::Status | Call::SocketToken | Call::Formality(_) => body = enveloped(""),
+        Call::Ping | Call::Status | Call::SocketToken | Call::Tickers { .. } | Call::Formality(_) => {
+            body = enveloped("")
+        }
     }
     Answer { status: 200, headers: Vec::new(), body }
 }
@@ -142,6 +152,11 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Depth { symbol, limit } => {
             format!("{BOOKS}?instId={}&sz={}", id(*symbol), (*limit).clamp(1, DEPTH_MAX))
         }
+        Call::Tickers { symbols, .. } => match symbols[..] {
+            [] => format!("{TICKERS}?instType=SPOT"),
+            [symbol] => format!("{TICKER}?instId={}", id(symbol)),
+            _ => return None,
+        },
         Call::Balances => BALANCE.to_owned(),
         Call::Formality(path) => (*path).to_owned(),
         Call::Ping | Call::SocketToken | Call::BalancesAndHolds => return None,
@@ -247,7 +262,10 @@ const POSITIONS: &str = "/api/v5/account/positions";
 
 /// What kind of account it is.
 const CONFIG: &str = "/api/v5/account/config";
-const PATHS: [&str; 8] = [TIME, STATUS, INSTRUMENTS, BOOKS, CURRENCIES, BALANCE, POSITIONS, CONFIG];
+const TICKER: &str = "/api/v5/market/ticker";
+const TICKERS: &str = "/api/v5/market/tickers";
+const PATHS: [&str; 10] =
+    [TIME, STATUS, INSTRUMENTS, BOOKS, CURRENCIES, BALANCE, POSITIONS, CONFIG, TICKER, TICKERS];
 
 /// What stands in a path as it is: instruments have a dash.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-');

@@ -14,6 +14,8 @@ pub struct AccountFeed {
     account: AccountId,
     encoder: Encoder,
     clock: WallClock,
+    /// Whether Binance's events come without the number of their subscription.
+    bare: bool,
     out: Vec<u8>,
 }
 
@@ -26,7 +28,13 @@ impl AccountFeed {
         balances: &[AssetBalance],
     ) -> Self {
         encoder.seed_balances(told_as(venue, account), balances);
-        Self { venue, account, encoder, clock, out: Vec::new() }
+        Self { venue, account, encoder, clock, bare: false, out: Vec::new() }
+    }
+
+    /// Tells events without the wrapper that numbers their subscription, as Binance does on a socket that was opened with a
+    /// listen key. Other venues have no wrapper.
+    pub fn tell_bare_events(&mut self) {
+        self.bare = true;
     }
 
     /// Whose it is.
@@ -62,7 +70,8 @@ impl AccountFeed {
             && is_wanted
         {
             *numbering = sent;
-            send(&self.out, kind);
+            let event = self.out.strip_prefix(WRAPPER).and_then(|event| event.strip_suffix(b"}"));
+            send(event.filter(|_| self.bare).unwrap_or(&self.out), kind);
         }
         let fill =
             matches!(&message.body, Body::Execution(execution) if execution.kind == ExecutionKind::Trade);
@@ -118,6 +127,9 @@ impl AccountFeed {
         Some(message)
     }
 }
+
+/// What Binance's events begin with; their end is a brace.
+const WRAPPER: &[u8] = br#"{"subscriptionId":0,"event":"#;
 
 /// A connection is about one account, so that venues need not tell which. Binance numbers the connection's
 /// subscriptions instead, and Kraken an account's wallets: both have only the first. OKX and Bybit know clients by their numbers.

@@ -674,3 +674,48 @@ fn recent_trades_of_kraken_come_on_demand_or_by_option() {
         assert!(greeting.matches("trade_id").count() <= 50);
     }
 }
+
+#[test]
+fn events_on_a_socket_with_a_listen_key_have_no_wrapper() {
+    use tickstorm_market::AccountId;
+    use tickstorm_venue::protocol::Channel;
+
+    let mut hall = Hall::new(Venue::Binance, Publishing::Venue, &VenueOptions::default(), 4, 2);
+    let mut wrapped = hall.publisher.account_feed(AccountId(1), &[]);
+    let mut bare = wrapped.clone();
+    bare.tell_bare_events();
+    let mut count = 0;
+    for _ in 0..20_000 {
+        hall.due_ns += 170_000;
+        let message = *hall.market.next(hall.due_ns);
+        let mut texts = Vec::new();
+        for feed in [&mut wrapped, &mut bare] {
+            feed.push(&message, &[Channel::User], &mut Numbering::default(), &mut |bytes, _| {
+                texts.push(String::from_utf8(bytes.to_vec()).unwrap());
+            });
+        }
+        if let [wrapped, bare] = &texts[..] {
+            assert!(bare.starts_with(r#"{"e":""#), "{bare}");
+            assert_eq!(*wrapped, format!(r#"{{"subscriptionId":0,"event":{bare}}}"#));
+            count += 1;
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[test]
+fn the_last_statistics_of_every_symbol_are_at_hand_without_a_stream() {
+    let mut hall = Hall::new(Venue::Okx, Publishing::Venue, &VenueOptions::default(), 4, 2);
+    let mut last = [None; 2];
+    for _ in 0..5_000 {
+        hall.due_ns += 170_000;
+        let message = *hall.market.next(hall.due_ns);
+        hall.push(&message);
+        if let Body::Ticker(ticker) = message.body {
+            last[message.symbol.0 as usize] = Some(ticker);
+        }
+    }
+    assert!(last.iter().all(Option::is_some));
+    assert_eq!([0, 1].map(|symbol| hall.publisher.ticker(SymbolId(symbol))), last);
+    assert_eq!(hall.publisher.ticker(SymbolId(2)), None);
+}

@@ -858,7 +858,7 @@ impl Fetches {
 
 /// Doubles from a quarter of a second to half a minute. The same each time: what a consumer does can be repeated.
 fn backoff_ns(failures: u32) -> u64 {
-    (250 * MS << failures.min(7)).min(30 * S)
+    ((250 * MS) << failures.min(7)).min(30 * S)
 }
 
 /// How often the session looks at the clock when nothing else happens.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tickstorm_market::{AccountId, Listing, Snapshot, SymbolId};
+use tickstorm_market::{AccountId, Listing, Snapshot, SymbolId, Ticker};
 use tickstorm_net::{Arrival, Poller, WebAnswer, WebRequest};
 use tickstorm_venue::{
     Rest, Venue, VenueOptions,
@@ -43,6 +43,7 @@ pub(super) enum Want {
     Time,
     Book(SymbolId),
     Balances(AccountId),
+    Tickers,
 }
 
 /// The answer.
@@ -51,6 +52,8 @@ pub(super) struct Facts {
     pub now_unix_ns: u64,
     pub book: Option<Snapshot>,
     pub balances: Option<(AccountId, Vec<AssetBalance>)>,
+    /// By symbol; empty unless they were wanted.
+    pub tickers: Vec<Option<Ticker>>,
 }
 
 /// How often clients have asked.
@@ -71,12 +74,14 @@ pub(super) struct Desk {
     poller: Arc<Poller>,
     counts: Arc<Asks>,
     authority: std::sync::OnceLock<String>,
+    /// Unix time of wire time zero.
+    start_unix_ns: u64,
 }
 
 impl Desk {
     pub(super) fn new(
         listing: &Listing,
-        options: &VenueOptions,
+        (options, start_unix_ns): (&VenueOptions, u64),
         keys: Arc<[Keys]>,
         asks: Sender<Ask>,
         poller: Arc<Poller>,
@@ -90,6 +95,7 @@ impl Desk {
             poller,
             counts,
             authority: std::sync::OnceLock::new(),
+            start_unix_ns,
         }
     }
 
@@ -127,6 +133,7 @@ impl Desk {
                         Want::Book(*symbol)
                     }
                     (Call::Balances | Call::BalancesAndHolds, Some(account)) => Want::Balances(account),
+                    (Call::Tickers { .. }, _) => Want::Tickers,
                     _ => Want::Time,
                 };
                 let facts = if want == Want::Time { Some(now.clone()) } else { self.facts(want) };
@@ -139,6 +146,15 @@ impl Desk {
             });
         match outcome {
             Ok((call, facts, token)) => {
+                if matches!(call, Call::Tickers { .. }) {
+                    let of = |symbol: SymbolId| facts.tickers.get(symbol.0 as usize).copied().flatten();
+                    return web(rest.tickers(
+                        &call,
+                        &of,
+                        self.start_unix_ns as i64,
+                        facts.now_unix_ns.saturating_sub(self.start_unix_ns),
+                    ));
+                }
                 let balances =
                     facts.balances.as_ref().map(|(account, balances)| (*account, balances.as_slice()));
                 web(rest.answer(

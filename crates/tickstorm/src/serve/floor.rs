@@ -11,7 +11,7 @@ use std::{
 };
 
 use tickstorm_load::{Dropped, Recording};
-use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId};
+use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId, Ticker};
 use tickstorm_net::{
     CloseReason, Link, Mark, Scratch, Silence, Turn,
     frame::{Incoming, Opcode},
@@ -83,7 +83,11 @@ pub(super) struct Floor<T> {
     recording: Recording,
     absences: Intervals,
     pub(super) grader: Grader,
+    /// The last statistics of each symbol, in wire time.
+    pub(super) tickers: Box<[Option<Ticker>]>,
     pub(super) next_tick_ns: u64,
+    /// Of the connections that are open, where the next look at some of them begins.
+    pub(super) looked_at: usize,
 }
 
 /// How floor, run and wire time hang together.
@@ -182,6 +186,7 @@ impl<T: Read + Write> Floor<T> {
         recording: Recording,
     ) -> Self {
         Self {
+            tickers: vec![None; listing.instruments.len()].into(),
             listing,
             start_unix_ns,
             opened_unix_ns,
@@ -204,6 +209,7 @@ impl<T: Read + Write> Floor<T> {
             absences: Intervals::default(),
             grader: Grader::default(),
             next_tick_ns: 0,
+            looked_at: 0,
             spec,
         }
     }
@@ -335,6 +341,9 @@ impl<T: Read + Write> Floor<T> {
             self.begin_measuring();
         }
         self.market_messages += u64::from(self.epoch);
+        if let Body::Ticker(ticker) = &message.body {
+            self.tickers[message.symbol.0 as usize] = Some(*ticker);
+        }
         let (shops, mut out) = self.parts();
         for shop in shops.iter_mut().flatten() {
             shop.push(&message, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
@@ -593,6 +602,11 @@ impl<T: Read + Write> Floor<T> {
             connection: client.map_or(0, |client| u64::from(client.number)),
             endpoint: client.map_or(Endpoint::Public, |client| client.endpoint),
         }
+    }
+
+    /// Unix time of wire time zero.
+    pub(super) fn start_unix_ns(&self) -> u64 {
+        self.start_unix_ns
     }
 
     /// What the messages' clock says.

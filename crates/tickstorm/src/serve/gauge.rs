@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use tickstorm_net::observe::{Finding, Gauges, Observer, Place, SilenceLimits, Watch};
+use tickstorm_net::observe::{Finding, Gauges, Observer, Place, Queues, SilenceLimits, SocketDiag, Watch};
 
 /// What is known of a client's backlog at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(super) struct Seen {
 /// Everybody that is looked at, by key.
 pub(super) struct Gallery {
     observer: Option<Observer>,
+    /// Asks both kernels about a connection.
+    diag: Option<SocketDiag>,
     watches: BTreeMap<usize, Watch>,
     /// What was seen of those that are gone.
     seen: BTreeMap<usize, Seen>,
@@ -67,7 +69,13 @@ pub(super) struct Gallery {
 impl Gallery {
     /// Without an observer, because the system gave no thread for it, nothing is seen.
     pub(super) fn new(observer: Option<Observer>) -> Self {
-        Self { observer, watches: BTreeMap::new(), seen: BTreeMap::new(), is_feeding: false }
+        Self {
+            observer,
+            diag: SocketDiag::new().ok(),
+            watches: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            is_feeding: false,
+        }
     }
 
     pub(super) fn enter(&mut self, key: usize, local: SocketAddr, peer: SocketAddr) {
@@ -95,6 +103,11 @@ impl Gallery {
                 self.seen.insert(key, seen);
             }
         }
+    }
+
+    /// What waits in both kernels now; some microseconds.
+    pub(super) fn queues(&mut self, local: SocketAddr, peer: SocketAddr) -> Queues {
+        self.diag.as_mut().map(|diag| diag.queues(local, peer)).unwrap_or_default()
     }
 
     pub(super) fn gauges(&self, key: usize) -> Option<&Arc<Gauges>> {

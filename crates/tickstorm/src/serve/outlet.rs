@@ -181,6 +181,7 @@ impl ServeOutlet {
                 Want::Balances(account) => Some((*account, books.balances(*account))),
                 _ => None,
             },
+            tickers: if *want == Want::Tickers { self.floor.tickers.to_vec() } else { Vec::new() },
         }
     }
 
@@ -330,7 +331,7 @@ impl Outlet for ServeOutlet {
         self.floor.close_windows();
         let stopped_ns = self.now();
         self.floor.flush(stopped_ns);
-        self.floor.look_at_all(&self.gallery, stopped_ns);
+        self.floor.look_at_all(&mut self.gallery, stopped_ns);
         self.mind_sockets();
         // A run that is aborted does not wait for what its clients may still have to do.
         if patience > ABORTED {

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use tickstorm_market::SymbolId;
 use tickstorm_venue::{
     Venue,
     limits::Overstep,
@@ -331,7 +332,13 @@ impl<T: Read + Write> Floor<T> {
             token: "",
         };
         let Some(rest) = self.rest_of(key) else { return };
-        let answer = rest.answer(&call, &facts);
+        let answer = match &call {
+            Call::Tickers { .. } => {
+                let of = |symbol: SymbolId| self.tickers.get(symbol.0 as usize).copied().flatten();
+                rest.tickers(&call, &of, self.start_unix_ns() as i64, self.time.wire_ns(now_ns))
+            }
+            _ => rest.answer(&call, &facts),
+        };
         self.reply(key, &Reply::Called { id, answer }, now_ns);
     }
 

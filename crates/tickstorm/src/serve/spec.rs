@@ -2,6 +2,7 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
+use tickstorm_load::format_duration;
 use tickstorm_net::TlsChoice;
 use tickstorm_venue::{Venue, VenueOptions, access::Credential, limits::LimitProfile, publisher::Publishing};
 
@@ -60,6 +61,30 @@ impl Default for ServeSpec {
 }
 
 impl ServeSpec {
+    /// What to write on the command line to have these settings again, but for secrets and files.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let default = Self::default();
+        let mut flags = Vec::new();
+        let mut flag = |name: &str, value: String, default: String| {
+            if value != default {
+                flags.push(format!("--{name} {value}"));
+            }
+        };
+        let cadence = |spec: &Self| match spec.cadence {
+            Publishing::Venue => "venue".to_owned(),
+            Publishing::Realtime => "realtime".to_owned(),
+        };
+        flag("listen", self.listen.to_string(), default.listen.to_string());
+        flag("clients", self.clients.to_string(), default.clients.to_string());
+        flag("client-queue", format!("{}B", self.client_queue), format!("{}B", default.client_queue));
+        flag("slow-client", self.slow_client.to_string(), default.slow_client.to_string());
+        flag("cadence", cadence(self), cadence(&default));
+        flag("limits", self.limits.name().into(), default.limits.name().into());
+        flag("ping-probes", self.pings.to_string(), default.pings.to_string());
+        flag("silence", format_duration(self.silence), format_duration(default.silence));
+        flags
+    }
+
     /// How long clients are looked at before the clock starts, to know what they do without a feed.
     pub(super) fn calm(&self) -> Duration {
         if self.silence.is_zero() { Duration::ZERO } else { CALM }

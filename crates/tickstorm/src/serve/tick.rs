@@ -1,14 +1,10 @@
 //! What the clock asks of the exchange: signs of life, looks at the clients, and the end.
 
-use std::{
-    io::{Read, Write},
-    os::fd::AsFd,
-};
+use std::io::{Read, Write};
 
 use tickstorm_net::{
-    Transport,
     frame::{Incoming, Opcode},
-    observe::{PingProbe, send_queue},
+    observe::{PingProbe, Queues},
 };
 use tickstorm_venue::{
     closing::{Heartbeat, Leave},
@@ -22,19 +18,7 @@ use super::{
     spec::PingProbes,
 };
 
-/// What can be said of the bytes that a client's socket holds.
-pub(super) trait Observable {
-    /// Bytes that the kernel took and the peer's kernel has not confirmed.
-    fn unacknowledged(&self) -> Option<u64>;
-}
-
-impl Observable for Transport {
-    fn unacknowledged(&self) -> Option<u64> {
-        send_queue(self.socket().as_fd()).map(|queue| queue.unacknowledged)
-    }
-}
-
-impl<T: Read + Write + Observable> Floor<T> {
+impl<T: Read + Write> Floor<T> {
     /// Does what is due by the clock.
     pub(super) fn tick(&mut self, gallery: &mut Gallery, now_ns: u64) {
         for key in std::mem::take(&mut self.subscribers_new) {
@@ -44,12 +28,19 @@ impl<T: Read + Write + Observable> Floor<T> {
             return;
         }
         self.next_tick_ns = now_ns + TICK_NS;
-        for key in self.keys().collect::<Vec<_>>() {
+        let keys: Vec<usize> = self.keys().collect();
+        for &key in &keys {
             self.keep_alive(key, now_ns);
-            self.look_at(key, gallery, now_ns);
             self.probe(key, now_ns);
         }
         self.flush(now_ns);
+        // A look at a connection takes some microseconds, so that of very many each has its turn.
+        let first = self.looked_at.min(keys.len());
+        let turn = keys[first..].iter().chain(&keys[..first]).take(LOOKS_A_TICK);
+        for &key in turn.clone() {
+            self.look_at(key, gallery, now_ns);
+        }
+        self.looked_at = if keys.len() <= LOOKS_A_TICK { 0 } else { (first + LOOKS_A_TICK) % keys.len() };
     }
 
     /// Floor time at which the clock asks for something next.
@@ -122,19 +113,16 @@ impl<T: Read + Write + Observable> Floor<T> {
     }
 
     /// Learns how far behind a client is.
-    fn look_at(&mut self, key: usize, gallery: &Gallery, now_ns: u64) {
+    fn look_at(&mut self, key: usize, gallery: &mut Gallery, now_ns: u64) {
         let is_measured = self.is_measuring();
         let Some(client) = self.client_mut(key) else { return };
-        let gauges = gallery.gauges(key);
-        let queued = client.link.queued() as u64;
-        if let Some(gauges) = gauges {
-            gauges.set_our_queue(queued);
+        if let Some(gauges) = gallery.gauges(key) {
+            gauges.set_our_queue(client.link.queued() as u64);
         }
         if client.held.is_empty() && client.tally.owed == 0 {
             return;
         }
-        let unread = gauges.and_then(|gauges| gauges.client_queue());
-        let ages = client.ages(unread, now_ns);
+        let ages = client.ages(&gallery.queues(client.who.local, client.who.peer), now_ns);
         client.ages = ages;
         if is_measured && ages.known_ns() > client.worst.known_ns() {
             client.worst = ages;
@@ -142,7 +130,7 @@ impl<T: Read + Write + Observable> Floor<T> {
     }
 
     /// Learns how far behind everybody is.
-    pub(super) fn look_at_all(&mut self, gallery: &Gallery, now_ns: u64) {
+    pub(super) fn look_at_all(&mut self, gallery: &mut Gallery, now_ns: u64) {
         for key in self.keys().collect::<Vec<_>>() {
             self.look_at(key, gallery, now_ns);
         }
@@ -226,12 +214,13 @@ impl<T: Read + Write + Observable> Floor<T> {
     }
 }
 
-impl<T: Read + Write + Observable> Client<T> {
+impl<T: Read + Write> Client<T> {
     /// How old the oldest message is in each place.
-    fn ages(&mut self, unread: Option<u64>, now_ns: u64) -> Ages {
+    fn ages(&mut self, queues: &Queues, now_ns: u64) -> Ages {
         let link = &mut self.link;
         let age_ns = |due_ns: Option<u64>| due_ns.map_or(0, |due_ns| now_ns.saturating_sub(due_ns));
-        let unacknowledged = link.wire().unacknowledged();
+        let unacknowledged = queues.our_kernel;
+        let unread = queues.peer.map(|peer| u64::from(peer.receive_queue));
         let arrived = unacknowledged.map(|bytes| link.taken().saturating_sub(bytes));
         let read = arrived.zip(unread).map(|(arrived, bytes)| arrived.saturating_sub(bytes));
         let oldest = [link.oldest_due_queued(), self.folds.oldest_due_ns()].into_iter().flatten().min();
@@ -253,6 +242,9 @@ impl<T: Read + Write + Observable> Client<T> {
 
 /// How often clients are looked at.
 const TICK_NS: u64 = 100_000_000;
+
+/// Connections that are looked at in a tick; more have their turn in the next ones.
+const LOOKS_A_TICK: usize = 128;
 
 /// What the venue's own pings carry, to tell their pongs from those of the probes.
 const VENUE_PING: &[u8] = b"tick";

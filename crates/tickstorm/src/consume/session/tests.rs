@@ -532,7 +532,7 @@ fn a_book_that_is_lost_again_and_again_is_asked_for_less_and_less_often() {
     // Every other update is lost.
     pair.trade(40_000, |message| {
         seen += u32::from(matches!(message.body, Body::Book(_)));
-        usize::from(seen % 2 == 0)
+        usize::from(seen.is_multiple_of(2))
     });
     let seconds = (pair.now_ns - begin_ns) / S;
     let resyncs = pair.session.tally().resyncs;
