@@ -77,7 +77,8 @@ class Seen:
             body = {
                 "client": "ccxt",
                 "venue": self.exchange.id,
-                "symbol": market["id"],
+                # On its sockets Kraken has other names than in its answers, and they are ccxt's.
+                "symbol": self.symbol if self.exchange.id == "kraken" else market["id"],
                 "bid": level("bids"),
                 "ask": level("asks"),
             }
