@@ -378,9 +378,9 @@ impl<T: Read + Write> Floor<T> {
             shop.push(&message, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
         }
         if !self.grader.is_idle()
-            && let Body::Quote(quote) = &message.body
+            && let Body::Book(change) = &message.body
         {
-            self.grader.on_quote(message.symbol, quote, self.time.floor_ns(message.due_ns));
+            self.grader.on_change(message.symbol, change, self.time.floor_ns(message.due_ns));
         }
         if let Some(account) = account_of(&message.body)
             && !self.owners.is_empty()

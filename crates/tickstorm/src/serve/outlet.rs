@@ -149,6 +149,11 @@ impl ServeOutlet {
                 Ask::Arrive { arrival, entrance } => self.arrive(*arrival, entrance, &books),
                 Ask::Grade { posted, reply } => {
                     let now_ns = self.now();
+                    if self.floor.grader.wants(posted.symbol)
+                        && let Some(book) = books.book(posted.symbol)
+                    {
+                        self.floor.grader.follow(&book, now_ns);
+                    }
                     let _ = reply.send(self.floor.grader.grade(&posted, now_ns));
                 }
                 Ask::Facts { want, reply } => {
