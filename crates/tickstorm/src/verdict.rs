@@ -300,6 +300,7 @@ mod tests {
             was_stopped_by_hand: false,
             internal_error: None,
             target_is_ours: false,
+            served: None,
             warnings: Vec::new(),
         }
     }
