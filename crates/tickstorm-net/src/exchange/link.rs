@@ -693,6 +693,9 @@ mod tests {
         other.wire.said = vec![0x81; 20_000].into();
         assert_eq!(other.read(|_| panic!("it is garbled")), Ok(Heard { bytes: 16 << 10, more: true }));
         assert_eq!(other.read(|_| {}).map(|heard| heard.more), Ok(false));
-        assert!(other.wire.said.is_empty(), "what is not kept is read all the same, or the poller tells of it for ever");
+        assert!(
+            other.wire.said.is_empty(),
+            "what is not kept is read all the same, or the poller tells of it for ever"
+        );
     }
 }

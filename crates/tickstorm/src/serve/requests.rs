@@ -235,7 +235,8 @@ impl<T: Read + Write> Floor<T> {
             let (Some(shop), Some(client), turn) = self.at(key) else { return };
             if client.stage != Stage::Open {
                 let venue = client.venue;
-                return self.close_unheard(venue, std::iter::once(held).chain(sources).map(|held| held.source));
+                return self
+                    .close_unheard(venue, std::iter::once(held).chain(sources).map(|held| held.source));
             }
             let is_heard = client.held.iter().any(|other| other.source == held.source);
             let Client { link, numbering, account, is_combined, .. } = client;

@@ -119,7 +119,10 @@ impl Caller {
     pub(super) fn unsubscribe(&mut self, channel: Channel) {
         let (id, topics) = (self.id(), self.topics(channel));
         if let Channel::Book { .. } = channel {
-            topics.iter().filter_map(|topic| topic.symbol).for_each(|symbol| drop(self.books.remove(&symbol)));
+            topics
+                .iter()
+                .filter_map(|topic| topic.symbol)
+                .for_each(|symbol| drop(self.books.remove(&symbol)));
         }
         self.ask(&Request::Unsubscribe { id, topics });
     }
@@ -221,7 +224,9 @@ impl Caller {
         decoder.decode_each(text, |said| {
             let said = match said {
                 Ok(said) => said,
-                Err(error) => return heard.faults.push(format!("{error}: {}", String::from_utf8_lossy(text))),
+                Err(error) => {
+                    return heard.faults.push(format!("{error}: {}", String::from_utf8_lossy(text)));
+                }
             };
             let outcome = match &said {
                 Decoded::Control => return is_control = true,

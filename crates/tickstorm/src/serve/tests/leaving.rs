@@ -148,7 +148,8 @@ fn what_a_client_got_is_what_its_kernel_took_whole() {
 
 #[test]
 fn what_was_said_in_a_turn_that_was_not_flushed_is_lost_with_the_client() {
-    let mut hall = Hall::open(&market(23), ServeSpec { cadence: Publishing::Realtime, ..ServeSpec::default() }, 0);
+    let mut hall =
+        Hall::open(&market(23), ServeSpec { cadence: Publishing::Realtime, ..ServeSpec::default() }, 0);
     let index = hall.enter(Venue::Binance, 16 << 20);
     hall.callers[index].subscribe_to_all();
     hall.run(STARTS_NS + 50 * MS);

@@ -3,6 +3,7 @@
 use tickstorm_venue::{Venue, closing::Leave, publisher::Publishing};
 
 use super::{
+    caller::Caller,
     company::every_rhythm,
     hall::{Hall, MS, S, STARTS_NS, market},
 };
@@ -11,6 +12,9 @@ use crate::serve::{ServeSpec, SlowClient, client::Cause};
 /// What may wait for a client, and what its kernel holds beside that.
 const QUEUE: usize = 96 << 10;
 const KERNEL: usize = 16 << 10;
+
+/// Signs of life of some seconds, which nobody drops.
+const PINGS: usize = 4 << 10;
 
 /// Two clients, of which the second stops reading for a while.
 fn stalled(venue: Venue, cadence: Publishing, slow_client: SlowClient, stall_ns: u64) -> Hall {
@@ -24,7 +28,7 @@ fn stalled(venue: Venue, cadence: Publishing, slow_client: SlowClient, stall_ns:
     hall.callers[1].is_reading = false;
     hall.callers[1].wire.state().capacity = KERNEL;
     hall.run(stall_ns);
-    let most = QUEUE + hall.largest_turn;
+    let most = QUEUE + hall.largest_turn + PINGS;
     assert!(hall.most_queued <= most, "{venue}: {} bytes waited, {most} may", hall.most_queued);
     hall
 }
@@ -96,6 +100,36 @@ fn a_client_whose_messages_are_folded_has_the_true_book_again() {
 }
 
 #[test]
+fn a_client_that_is_always_a_little_too_slow_gets_folded_books_that_are_right() {
+    for (venue, cadence) in every_rhythm() {
+        let serve = ServeSpec {
+            cadence,
+            slow_client: SlowClient::Conflate,
+            client_queue: 2 << 10,
+            ..ServeSpec::default()
+        };
+        let mut hall = Hall::open(&market(33), serve, 100 * MS);
+        let index = hall.enter(venue, 16 << 20);
+        hall.callers[index].subscribe(Caller::channels(venue)[0]);
+        hall.run(STARTS_NS + 200 * MS);
+        let caller = &mut hall.callers[index];
+        caller.is_reading = false;
+        caller.wire.state().capacity = 2 << 10;
+        for sip in 0..300 {
+            hall.callers[index].read_at_most(700 + 2 * sip);
+            hall.run(10 * MS);
+        }
+        hall.callers[index].is_reading = true;
+        hall.settle();
+        hall.callers[index].check(|symbol| hall.truth(symbol));
+        let outcome = hall.close();
+        assert_eq!(outcome.callers[index].heard.faults, [""; 0], "{venue} {cadence:?}");
+        let tally = &outcome.of(index).tally;
+        assert!(tally.dropped == 0 && tally.folded > 100, "{venue} {cadence:?}: {tally:?}");
+    }
+}
+
+#[test]
 fn a_client_whose_messages_are_dropped_sees_gaps() {
     for (venue, cadence) in every_rhythm() {
         let mut hall = stalled(venue, cadence, SlowClient::Drop, 6 * S);
@@ -122,7 +156,7 @@ fn answers_that_nobody_reads_are_bounded_whatever_the_treatment() {
         hall.run(STARTS_NS);
         hall.callers[index].is_reading = false;
         for _ in 0..2_000 {
-            let book = super::caller::Caller::channels(Venue::Coinbase)[0];
+            let book = Caller::channels(Venue::Coinbase)[0];
             hall.callers[index].subscribe(book);
             hall.callers[index].unsubscribe(book);
             if !hall.is_open(index) {
