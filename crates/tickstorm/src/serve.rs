@@ -15,6 +15,8 @@ mod requests;
 mod results;
 mod shop;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 pub(crate) use outlet::ServeOutlet;

@@ -1,6 +1,6 @@
 //! One client: its connection, what it has subscribed to, and what became of what it was owed.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
 use tickstorm_load::Histogram;
 use tickstorm_market::AccountId;
@@ -32,8 +32,8 @@ pub(super) struct Client<T> {
     pub keep: Keep,
     pub meter: ConnectionMeter,
     pub stage: Stage,
-    /// Names of the topics that it has unsubscribed from.
-    forgone: BTreeSet<String>,
+    /// The topics that it has unsubscribed from.
+    forgone: HashSet<Topic>,
     /// Pings behind the data; from the first one on.
     pub probe: Option<Box<PingProbe>>,
     /// How far behind it is, and was at its worst in the measured phase.
@@ -204,7 +204,7 @@ impl<T> Client<T> {
             tally: Tally { came_ns: now_ns, ..Tally::default() },
             keep: Keep { heard_ns: now_ns, said_ns: now_ns, ..Keep::default() },
             stage: Stage::Open,
-            forgone: BTreeSet::new(),
+            forgone: HashSet::new(),
             probe: None,
             ages: Ages::default(),
             worst: Ages::default(),
@@ -216,7 +216,7 @@ impl<T> Client<T> {
 
     /// Adds a subscription.
     pub(super) fn remember(&mut self, held: Held) {
-        if self.forgone.remove(&held.topic.name) {
+        if self.forgone.remove(&held.topic) {
             self.tally.resubscriptions += 1;
         }
         self.held.push(held);
@@ -226,13 +226,13 @@ impl<T> Client<T> {
     /// Notes that a subscription was given up, to know it if it comes again.
     pub(super) fn forgo(&mut self, topic: &Topic) {
         if self.forgone.len() < MOST_FORGONE {
-            self.forgone.insert(topic.name.clone());
+            self.forgone.insert(topic.clone());
         }
     }
 
     /// The subscription to a topic, in whatever words.
     pub(super) fn find(&self, topic: &Topic) -> Option<usize> {
-        self.held.iter().position(|held| held.topic.name == topic.name || is_same(&held.topic, topic))
+        self.held.iter().position(|held| is_same(&held.topic, topic))
     }
 
     pub(super) fn topics(&self) -> Vec<Topic> {
@@ -240,12 +240,13 @@ impl<T> Client<T> {
     }
 }
 
-/// Names tell topics apart where the channel does not say everything, as the speed of a book.
-fn is_same(one: &Topic, other: &Topic) -> bool {
+/// Whether two topics are one subscription. Names tell topics apart where the channel does not say everything, as the
+/// speed of a book; where they are those of channels, or there are none, symbols do.
+pub(super) fn is_same(one: &Topic, other: &Topic) -> bool {
     one.channel == other.channel
         && one.symbol == other.symbol
-        && (one.name.is_empty() || other.name.is_empty())
+        && (one.name == other.name || one.name.is_empty() || other.name.is_empty())
 }
 
-/// More names than these are not remembered: resubscriptions are then counted too low.
+/// More topics than these are not remembered: resubscriptions are then counted too low.
 const MOST_FORGONE: usize = 10_000;

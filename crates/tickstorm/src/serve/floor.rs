@@ -31,9 +31,10 @@ use crate::stall::Intervals;
 
 use super::{
     client::{Cause, Client, End, Held, Source, Stage, Subscriber, Tally, Who},
-    conflate::Folder,
+    conflate::{Folded, Folder},
     gauge::{Ages, Seen},
     grade::Grader,
+    outlet::TURN_BYTES,
     shop::Shop,
     spec::{ServeSpec, SlowClient},
 };
@@ -292,6 +293,10 @@ impl<T: Read + Write> Floor<T> {
                 client.keep.heard_ns = now_ns;
             }
             for said in said.drain(..) {
+                // What one client asks for is no single turn: else a few requests could fill the memory.
+                if self.turn.len() >= TURN_BYTES {
+                    self.flush(now_ns);
+                }
                 match said {
                     Said::Text(text) => self.on_text(key, &text, books, now_ns),
                     Said::Ping(payload) => {
@@ -563,34 +568,48 @@ impl<T: Read + Write> Floor<T> {
         let queued = client.link.queued();
         if queued > limit {
             client.is_full = true;
-            if self.spec.slow_client == SlowClient::Disconnect && client.stage == Stage::Open {
+            let most = match self.spec.slow_client {
+                SlowClient::Disconnect => limit,
+                SlowClient::Conflate | SlowClient::Drop => limit.saturating_add(ANSWERS_MOST),
+            };
+            if queued > most && client.stage == Stage::Open {
                 self.cut_off(key, now_ns);
             }
         } else if client.is_full && queued <= limit / 2 {
             client.is_full = false;
-            self.release_folds(key);
+            self.release_folds(key, now_ns);
         }
     }
 
     /// There is room again: what was held back is told.
-    fn release_folds(&mut self, key: usize) {
+    fn release_folds(&mut self, key: usize, now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         if client.folds.is_empty() {
             return;
         }
         let Some(shop) = self.shops[client.venue as usize].as_deref_mut() else { return };
+        let wire_ns = self.time.wire_ns(now_ns);
         for folded in shop.folder.release(&mut client.folds) {
-            let frame = match numbering_place(client.venue, &folded.bytes) {
+            let Folded { stream, due_ns, mut messages, .. } = folded;
+            let Some(bytes) = folded.bytes else {
+                let Client { numbering, link, .. } = &mut *client;
+                let turn = &mut self.turn;
+                shop.publisher.greet(stream, None, wire_ns, numbering, &mut |bytes| {
+                    link.push(turn.text(bytes), due_ns, std::mem::take(&mut messages));
+                });
+                continue;
+            };
+            let frame = match numbering_place(client.venue, &bytes) {
                 Some(place) => {
                     client.numbering.frames += 1;
-                    replaced(&mut self.turn, &folded.bytes, &place, client.numbering.frames - 1)
+                    replaced(&mut self.turn, &bytes, &place, client.numbering.frames - 1)
                 }
-                None => match shop.wrapping_of(folded.stream, key) {
-                    Some(name) => wrap(&mut self.turn, name, &folded.bytes),
-                    None => self.turn.text(&folded.bytes),
+                None => match shop.wrapping_of(stream, key) {
+                    Some(name) => wrap(&mut self.turn, name, &bytes),
+                    None => self.turn.text(&bytes),
                 },
             };
-            client.link.push(frame, folded.due_ns, folded.messages);
+            client.link.push(frame, due_ns, messages);
         }
         self.touch(key);
     }
@@ -683,8 +702,10 @@ impl<T: Read + Write> Floor<T> {
         let Some(client) = self.clients[key].take() else { return };
         let mut client = *client;
         let at_ns = self.time.measured_ns(now_ns);
-        let waiting: u64 =
-            client.link.waiting().filter(|mark| mark.epoch > 0).map(|mark| u64::from(mark.messages)).sum();
+        let waiting = client.link.waiting().filter(|mark| mark.epoch > 0);
+        let waiting: u64 = waiting.map(|mark| u64::from(mark.messages)).sum();
+        // The turn may be under way.
+        let waiting = waiting + client.link.messages_pushed(1);
         if waiting > 0 {
             let reason = if cause == Cause::RunEnded { Dropped::Unsent } else { Dropped::Lost };
             self.recording.on_dropped(reason, at_ns, waiting);
@@ -710,7 +731,9 @@ impl<T: Read + Write> Floor<T> {
     fn unsubscribe_all(&mut self, key: usize) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         let held = std::mem::take(&mut client.held);
-        let dropped: u64 = client.folds.forget_all().map(|(messages, _)| u64::from(messages)).sum();
+        let dropped: u64 = client.folds.forget_all().map(u64::from).sum();
+        // What was held back before the measured phase was not owed.
+        let dropped = if self.epoch > 0 { dropped } else { 0 };
         client.tally.dropped += dropped;
         let (venue, account) = (client.venue, client.account.take());
         for Held { source, .. } in held {
@@ -778,7 +801,10 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// What was held back from a client will not be told.
-    pub(super) fn drop_folded(&mut self, key: usize, messages: u32, _due_ns: u64) {
+    pub(super) fn drop_folded(&mut self, key: usize, messages: u32) {
+        if self.epoch == 0 {
+            return;
+        }
         let Some(client) = self.clients.get_mut(key).and_then(Option::as_deref_mut) else { return };
         client.tally.dropped += u64::from(messages);
         self.recording.on_dropped(Dropped::SlowClient, self.last_measured_ns(), u64::from(messages));
@@ -830,6 +856,10 @@ impl<T: Read + Write> Out<'_, T> {
                 let what = (frame.stream, frame.kind);
                 let folds = &mut client.folds;
                 if !(may_hold && folder.hold(folds, what, frame.bytes, (due_ns, frame.messages))) {
+                    // Where messages of the connection are numbered, that one is missing is to be seen.
+                    if !may_hold && frame.number.is_some() {
+                        client.numbering.frames += 1;
+                    }
                     dropped += u64::from(frame.messages);
                     if self.recording.is_some() {
                         client.tally.dropped += u64::from(frame.messages);
@@ -933,6 +963,10 @@ fn account_of(body: &Body) -> Option<AccountId> {
         Body::Book(_) | Body::Trade(_) | Body::Quote(_) | Body::Ticker(_) | Body::Status(_) => None,
     }
 }
+
+/// What is neither folded nor dropped may wait for a client beyond its queue: snapshots and answers that it asked for
+/// and does not read. Then it is cut off, however slow clients are treated.
+const ANSWERS_MOST: usize = 16 << 20;
 
 /// Reads of one client in a turn: one that talks without end is heard again when the others have had theirs.
 const READS_A_TURN: usize = 16;

@@ -65,7 +65,7 @@ pub(super) struct Outcome {
 }
 
 /// What the markets of all shards know.
-struct MarketBooks<'a>(&'a Markets);
+pub(super) struct MarketBooks<'a>(pub(super) &'a Markets);
 
 impl Books for MarketBooks<'_> {
     fn book(&self, symbol: SymbolId) -> Option<Snapshot> {
@@ -375,7 +375,7 @@ impl Outlet for ServeOutlet {
 }
 
 /// A turn is flushed once it is as large as this: it fits into a core's cache, and a write of it is worth its price.
-const TURN_BYTES: usize = 192 << 10;
+pub(super) const TURN_BYTES: usize = 192 << 10;
 
 /// Larger requests than this no venue takes.
 const MAX_REQUEST: usize = 64 << 10;
