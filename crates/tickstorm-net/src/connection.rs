@@ -26,6 +26,7 @@ pub struct Connection {
     /// Payload of the last ping that is not answered yet; older ones need no answer (RFC 6455, 5.5.3).
     unanswered_ping: Option<Vec<u8>>,
     pings_answered: u64,
+    bytes_read: u64,
     blocked: bool,
     reading: Reading,
     registration: Option<Registration>,
@@ -105,7 +106,7 @@ pub enum ConnectError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
     /// The peer closed with a close frame.
-    #[error("peer closed the connection: {}", describe(.0))]
+    #[error("peer closed the connection: {0}")]
     Closed(CloseReason),
     /// The peer closed without a close frame.
     #[error("peer closed the connection without a close frame")]
@@ -179,6 +180,7 @@ impl Connection {
             outgoing: Outgoing::new(role),
             unanswered_ping: None,
             pings_answered: 0,
+            bytes_read: early.len() as u64,
             blocked: false,
             reading: Reading::On,
             registration: None,
@@ -242,6 +244,11 @@ impl Connection {
         self.pings_answered
     }
 
+    /// Bytes that came after the handshake, headers and control frames included.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
     /// Reads once from the kernel, at most some 64 KiB, and hands over each whole message; pings are answered
     /// with the next flush, or at once if nothing waits to be sent.
     ///
@@ -259,6 +266,7 @@ impl Connection {
             Ok(count) => {
                 self.reader.filled(count);
                 readable.bytes = count;
+                self.bytes_read += count as u64;
                 readable.more = count == room;
                 self.take_messages(&mut readable, &mut on_message)?;
             }
@@ -405,13 +413,5 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.deregister();
-    }
-}
-
-fn describe(reason: &CloseReason) -> String {
-    match (reason.code, reason.text.as_str()) {
-        (None, _) => "no code".into(),
-        (Some(code), "") => format!("code {code}"),
-        (Some(code), text) => format!("code {code}, {text:?}"),
     }
 }

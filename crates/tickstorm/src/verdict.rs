@@ -301,6 +301,7 @@ mod tests {
             internal_error: None,
             target_is_ours: false,
             warnings: Vec::new(),
+            served: None,
         }
     }
 

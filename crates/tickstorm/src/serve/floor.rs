@@ -440,6 +440,7 @@ impl<T: Read + Write> Floor<T> {
                     self.recording.on_due(1);
                     self.recording.count_kind(kind as usize, 1);
                     tally.owed += 1;
+                    tally.on_placed(kind, 1);
                 }
                 link.push(self.turn.text(bytes), due_ns, messages);
                 messages = 0;
@@ -562,6 +563,10 @@ impl<T: Read + Write> Floor<T> {
                 },
             };
             client.link.push(frame, folded.due_ns, folded.messages);
+            // What is held back from before the measured phase has no messages in it that count.
+            if folded.messages > 0 {
+                client.tally.on_placed(folded.kind, folded.messages);
+            }
         }
         self.touch(key);
     }
@@ -823,6 +828,9 @@ impl<T: Read + Write> Out<'_, T> {
                 (None, None) => shared.get_or_insert_with(|| self.turn.text(frame.bytes)).clone(),
             };
             client.link.push(range, due_ns, frame.messages);
+            if self.recording.is_some() {
+                client.tally.on_placed(frame.kind, frame.messages);
+            }
             if !client.is_dirty {
                 client.is_dirty = true;
                 self.dirty.push(subscriber.key);
