@@ -129,7 +129,7 @@ impl Exchange {
         let listing = plan.market().listing.clone();
         let desk = Arc::new(Desk::new(
             &listing,
-            (&spec.options, start_unix_ns),
+            (&spec, start_unix_ns),
             Arc::clone(&keys),
             asks,
             Arc::clone(&poller),

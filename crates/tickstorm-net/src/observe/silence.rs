@@ -394,6 +394,8 @@ fn end_of_work(
         // Work that shows in long stretches only cannot end sharply. And no longer than what the client does by
         // itself now and then, it may be just that.
         let blur = blur.max((latest - earliest) / 4);
+        // On a busy machine work may go on without standing out.
+        let at = bins.wants_until(at);
         (at > read + 2 * idle.longest_stretch()).then_some((at, blur))
     };
     let is_one =

@@ -10,6 +10,7 @@ const MS: u64 = 1_000_000;
 #[derive(Debug, Clone, Default)]
 struct Process {
     stretches: Vec<(u64, u64)>,
+    waits: Vec<(u64, u64)>,
 }
 
 impl Process {
@@ -41,6 +42,17 @@ impl Process {
         self
     }
 
+    /// Computes, but gets a CPU for 4 ms of 20 ms only.
+    fn starves(mut self, from_ns: u64, to_ns: u64) -> Self {
+        let mut at_ns = from_ns;
+        while at_ns + 20 * MS <= to_ns {
+            self.waits.push((at_ns, at_ns + 16 * MS));
+            self.stretches.push((at_ns + 16 * MS, at_ns + 20 * MS));
+            at_ns += 20 * MS;
+        }
+        self
+    }
+
     /// What the kernel says at an instant; run time is counted up each 4 ms of a stretch.
     fn activity(&self, at_ns: u64) -> Activity {
         let mut activity = Activity { threads: 1, ..Activity::default() };
@@ -52,6 +64,8 @@ impl Process {
                 activity.run_ns += (at_ns - from) / (4 * MS) * (4 * MS);
             }
         }
+        let over = self.waits.iter().filter(|(_, to)| *to <= at_ns);
+        activity.wait_ns = over.map(|(from, to)| to - from).sum();
         activity
     }
 }
@@ -301,6 +315,18 @@ fn a_worker_that_waits_for_a_cpu_has_not_rested() {
         silence.on_sample(&sample).then(|| silence.finding())
     });
     check_age(&finding.unwrap(), 800 * MS, "starved");
+}
+
+#[test]
+fn a_worker_that_gets_little_of_a_cpu_in_the_end_is_still_at_work() {
+    for seed in 0..20 {
+        let process =
+            idling(3, seed).runs(CALM_END, STOP + 1_000 * MS).starves(STOP + 1_000 * MS, STOP + 1_400 * MS);
+        let finding = Probe::default().run(&process);
+        if finding.basis == Basis::Exact {
+            check_age(&finding, 1_400 * MS, &format!("seed {seed}"));
+        }
+    }
 }
 
 proptest! {

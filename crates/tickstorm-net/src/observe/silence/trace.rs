@@ -125,11 +125,20 @@ impl Bins {
     /// Whether work could hide in it: it computes, or wants to, most of the time, or wakes up all the time.
     pub(super) fn is_as_busy_as_work(&self) -> bool {
         let seconds = self.seconds();
-        let wants =
-            self.run.iter().zip(&self.wait).filter(|(run, wait)| *run + *wait >= 0.5 * BIN_MS).count();
+        let wants = self.run.iter().zip(&self.wait).filter(|(run, wait)| *run + *wait >= WANTS_MS).count();
         self.run.iter().sum::<f64>() / 1000.0 > seconds * BUSY_SHARE
             || wants as f64 > self.len() as f64 * WANTING_SHARE
             || self.switches.iter().sum::<f64>() > seconds * BUSY_SWITCHES_PER_S
+    }
+
+    /// The end of the stretch around a bin in which a thread had a CPU or waited for one all the time.
+    pub(super) fn wants_until(&self, from: usize) -> usize {
+        let wants = |bin: usize| bin < self.len() && self.run[bin] + self.wait[bin] >= WANTS_MS;
+        let mut at = from;
+        while (at..at + 3).any(wants) {
+            at += 1;
+        }
+        at
     }
 
     /// Whether as good as nothing happens in it.
@@ -323,7 +332,7 @@ impl Work {
     pub(super) fn longest_gap(&self, bins: &Bins, from: usize, to: usize) -> usize {
         let (mut longest, mut current) = (0, 0);
         for bin in from..to {
-            let works = self.found[bin] || bins.wait[bin] > 0.6 * BIN_MS;
+            let works = self.found[bin] || bins.wait[bin] > WANTS_MS;
             current = if works { 0 } else { current + 1 };
             longest = longest.max(current);
         }
@@ -406,6 +415,9 @@ const BUSY_SHARE: f64 = 0.5;
 /// A spinning thread on a busy machine gets less than it wants.
 const WANTING_SHARE: f64 = 0.6;
 const BUSY_SWITCHES_PER_S: f64 = 500.0;
+
+/// Of a bin: a CPU is in use, or waited for.
+const WANTS_MS: f64 = 0.6 * BIN_MS;
 
 /// Up to here, idling is none.
 const QUIET_SHARE: f64 = 0.01;
