@@ -152,10 +152,10 @@ impl Exchange {
             desk.set_authority(pem);
         }
         let (results, gathered) = mpsc::channel();
-        let served = Served::new(gathered, counts, listing.clone(), &spec, front.address());
+        let served = Served::new(gathered, Arc::clone(&counts), listing.clone(), &spec, front.address());
         let floor = Floor::new(spec, listing, (start_unix_ns, opened_unix_ns), time, keys, plan.recording());
         let doorway =
-            Doorway { poller, asks: asked, results, observer: Observer::start(opened).ok(), opened };
+            Doorway { poller, asks: asked, counts, results, observer: Observer::start(opened).ok(), opened };
         Ok(Exchange { plan, front, outlet: ServeOutlet::new(floor, doorway), served, markets })
     }
 

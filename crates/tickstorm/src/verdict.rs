@@ -303,6 +303,7 @@ mod tests {
             target_is_ours: false,
             served: None,
             warnings: Vec::new(),
+            served: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
         mpsc::{self, Sender, SyncSender},
     },
     time::{Duration, Instant},
@@ -60,13 +60,15 @@ pub(super) struct Facts {
     pub tickers: Vec<Option<Ticker>>,
 }
 
-/// How often clients have asked.
+/// How often clients have asked, and whether anybody is still there to answer.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
     pub requests: AtomicU64,
     pub refused: AtomicU64,
     /// For a book: each is a client that starts, or starts again.
     pub snapshots: AtomicU64,
+    /// The run is over: who comes now is turned away.
+    pub are_closed: AtomicBool,
 }
 
 /// Where requests are answered.
@@ -153,6 +155,9 @@ impl Desk {
     }
 
     fn answer_rest(&self, route: &Route, request: &WebRequest) -> WebAnswer {
+        if self.counts.are_closed.load(Relaxed) {
+            return run_is_over();
+        }
         let rest = &self.rests[route.venue as usize];
         let Some(now) = self.facts(Want::Time) else { return out_of_reach() };
         let weight = weight(route, request);
@@ -275,6 +280,9 @@ impl tickstorm_net::Desk for Desk {
     }
 
     fn admit(&self, request: &WebRequest) -> Result<(), WebAnswer> {
+        if self.counts.are_closed.load(Relaxed) {
+            return Err(run_is_over());
+        }
         match route(&request.path, &request.query, Asked::WebSocket) {
             Some(Route { venue, entry: Entry::Socket(_), .. }) => {
                 let meter = |meter: &mut AddressMeter, now_ns| meter.on_connect(now_ns);
@@ -348,6 +356,10 @@ fn unknown_path(path: &str) -> WebAnswer {
 /// The engine is over, or has no time.
 fn out_of_reach() -> WebAnswer {
     WebAnswer::text(503, "the exchange does not answer").with("Retry-After", "1")
+}
+
+fn run_is_over() -> WebAnswer {
+    WebAnswer::text(503, "the exchange is closing")
 }
 
 /// What clients sign with their own clocks is checked by the clock on the wall.

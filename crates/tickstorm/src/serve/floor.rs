@@ -474,6 +474,7 @@ impl<T: Read + Write> Floor<T> {
                     self.recording.on_due(1);
                     self.recording.count_kind(kind as usize, 1);
                     tally.owed += 1;
+                    tally.on_placed(kind, 1);
                 }
                 link.push(self.turn.text(bytes), due_ns, messages);
                 messages = 0;
@@ -590,8 +591,11 @@ impl<T: Read + Write> Floor<T> {
         let Some(shop) = self.shops[client.venue as usize].as_deref_mut() else { return };
         let wire_ns = self.time.wire_ns(now_ns);
         for folded in shop.folder.release(&mut client.folds) {
-            let Folded { stream, due_ns, mut messages, .. } = folded;
+            let Folded { stream, kind, due_ns, mut messages, .. } = folded;
             let Some(bytes) = folded.bytes else {
+                if messages > 0 {
+                    client.tally.on_placed(kind, messages);
+                }
                 let Client { numbering, link, .. } = &mut *client;
                 let turn = &mut self.turn;
                 shop.publisher.greet(stream, None, wire_ns, numbering, &mut |bytes| {
@@ -610,6 +614,10 @@ impl<T: Read + Write> Floor<T> {
                 },
             };
             client.link.push(frame, due_ns, messages);
+            // What is held back from before the measured phase has no messages in it that count.
+            if messages > 0 {
+                client.tally.on_placed(kind, messages);
+            }
         }
         self.touch(key);
     }
@@ -884,6 +892,9 @@ impl<T: Read + Write> Out<'_, T> {
                 (None, None) => shared.get_or_insert_with(|| self.turn.text(frame.bytes)).clone(),
             };
             client.link.push(range, due_ns, frame.messages);
+            if self.recording.is_some() {
+                client.tally.on_placed(frame.kind, frame.messages);
+            }
             if !client.is_dirty {
                 client.is_dirty = true;
                 self.dirty.push(subscriber.key);

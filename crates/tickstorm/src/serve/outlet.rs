@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::Ordering::Relaxed,
         mpsc::{Receiver, Sender},
     },
     time::{Duration, Instant},
@@ -20,7 +21,7 @@ use crate::outlet::{LaneState, Markets, Notice, Outlet, Taken};
 
 use super::{
     client::Cause,
-    desk::{Ask, Facts, Want},
+    desk::{Ask, Asks, Facts, Want},
     floor::{Books, Entrance, Floor, PastClients},
     gauge::Gallery,
     grade::Grader,
@@ -34,6 +35,7 @@ pub(crate) struct ServeOutlet {
     events: Events,
     ready: Vec<Event>,
     asks: Receiver<Ask>,
+    counts: Arc<Asks>,
     results: Sender<Outcome>,
     gallery: Gallery,
     opened: Instant,
@@ -45,6 +47,7 @@ pub(crate) struct ServeOutlet {
 pub(super) struct Doorway {
     pub poller: Arc<Poller>,
     pub asks: Receiver<Ask>,
+    pub counts: Arc<Asks>,
     /// Where the clients' last figures go when the run is over.
     pub results: Sender<Outcome>,
     /// None where the system gave no thread for it.
@@ -81,13 +84,14 @@ impl Books for MarketBooks<'_> {
 
 impl ServeOutlet {
     pub(super) fn new(floor: Floor<Transport>, doorway: Doorway) -> Self {
-        let Doorway { poller, asks, results, observer, opened } = doorway;
+        let Doorway { poller, asks, counts, results, observer, opened } = doorway;
         Self {
             floor,
             poller,
             events: Events::new(),
             ready: Vec::new(),
             asks,
+            counts,
             results,
             gallery: Gallery::new(observer),
             opened,
@@ -244,6 +248,12 @@ impl ServeOutlet {
     }
 
     fn take_leave(&mut self) {
+        // Who came at the last moment was not let in any more, but is told.
+        while let Ok(ask) = self.asks.try_recv() {
+            if let Ask::Arrive { arrival, entrance } = ask {
+                self.arrive(*arrival, entrance, &MarketBooks(&[]));
+            }
+        }
         let now_ns = self.now();
         for key in self.floor.keys().collect::<Vec<_>>() {
             self.floor.say_goodbye(key, now_ns);
@@ -344,6 +354,7 @@ impl Outlet for ServeOutlet {
     }
 
     fn finish(&mut self, patience: Duration) {
+        self.counts.are_closed.store(true, Relaxed);
         self.floor.close_windows();
         let stopped_ns = self.now();
         self.floor.flush(stopped_ns);

@@ -7,13 +7,14 @@ use std::{
 };
 
 use tickstorm_load::Histogram;
-use tickstorm_market::Listing;
+use tickstorm_market::{Kind, Listing};
 use tickstorm_net::{
     Front,
     observe::{self, Finding},
 };
 use tickstorm_report::{
-    Backlog, Basis, BookGrade, Client, Ended, Place, Process, Served as Section, Summary, Traffic, format,
+    Backlog, Basis, BookGrade, Client, Ended, OfKind, Place, Process, Served as Section, Summary, Traffic,
+    format,
 };
 use tickstorm_venue::publisher::Publishing;
 
@@ -131,6 +132,16 @@ fn client(past: &Past, outcome: &Outcome, seconds: f64) -> Client {
         folded: tally.folded,
         dropped: tally.dropped,
         lost: tally.lost,
+        kinds: Kind::ALL
+            .iter()
+            .zip(&tally.by_kind)
+            .filter(|(_, placed)| placed.messages > 0)
+            .map(|(kind, placed)| OfKind {
+                kind: kind.name().into(),
+                messages: placed.messages,
+                frames: placed.frames,
+            })
+            .collect(),
         traffic: traffic([tally.delivered + tally.folded, tally.frames, tally.bytes], seconds),
         lag: past.lag.clone(),
         ping: past.round_trips.clone(),
