@@ -330,6 +330,7 @@ impl Outlet for ServeOutlet {
     fn finish(&mut self, patience: Duration) {
         self.floor.close_windows();
         let stopped_ns = self.now();
+        self.floor.probe_the_end(stopped_ns);
         self.floor.flush(stopped_ns);
         self.floor.look_at_all(&mut self.gallery, stopped_ns);
         self.mind_sockets();
