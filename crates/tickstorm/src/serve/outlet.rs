@@ -357,6 +357,7 @@ impl Outlet for ServeOutlet {
         self.counts.are_closed.store(true, Relaxed);
         self.floor.close_windows();
         let stopped_ns = self.now();
+        self.floor.probe_the_end(stopped_ns);
         self.floor.flush(stopped_ns);
         self.floor.look_at_all(&mut self.gallery, stopped_ns);
         self.mind_sockets();

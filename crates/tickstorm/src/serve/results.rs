@@ -10,7 +10,7 @@ use tickstorm_load::Histogram;
 use tickstorm_market::{Kind, Listing};
 use tickstorm_net::{
     Front,
-    observe::{self, Finding},
+    observe::{self, Finding, PingProbe},
 };
 use tickstorm_report::{
     Backlog, Basis, BookGrade, Client, Ended, OfKind, Place, Process, Served as Section, Summary, Traffic,
@@ -149,7 +149,7 @@ fn client(past: &Past, outcome: &Outcome, seconds: f64) -> Client {
         worst: seen_from_outside(&past.worst),
         last: match (&seen.finding, end) {
             // Who left before the end was last seen from outside.
-            (Some(finding), None) => found_in_silence(finding, &past.last),
+            (Some(finding), None) => found_in_silence(finding, past),
             _ => seen_from_outside(&past.last),
         },
     }
@@ -190,8 +190,20 @@ fn seen_from_outside(ages: &Ages) -> Backlog {
 }
 
 /// In the silence after the feed: when the client rests it has worked off everything.
-fn found_in_silence(finding: &Finding, ages: &Ages) -> Backlog {
-    let place = finding.place.map(place);
+fn found_in_silence(finding: &Finding, past: &Past) -> Backlog {
+    let ages = &past.last;
+    let probe = past.probe.as_deref().filter(|probe| probe.is_answered());
+    if let (observe::Basis::Exact, Some(probe)) = (finding.basis, probe)
+        && probe.passed_at_ns().is_none()
+    {
+        return stuck(finding, probe.age_ns(past.tally.end.as_ref().map_or(0, |end| end.at_ns)), ages);
+    }
+    let passed_ns = probe.and_then(PingProbe::passed_at_ns);
+    let place = match passed_ns {
+        Some(passed_ns) => finding.place_with_reader(passed_ns),
+        None => finding.place,
+    };
+    let place = place.map(self::place);
     let basis = match finding.basis {
         observe::Basis::Exact => Basis::Exact,
         observe::Basis::LowerBound => Basis::LowerBound,
@@ -209,6 +221,23 @@ fn found_in_silence(finding: &Finding, ages: &Ages) -> Backlog {
     };
     let resolution_ms = (basis == Basis::Exact).then_some(finding.resolution_ns as f64 / 1e6);
     Backlog { age_ms, basis, place, text, resolution_ms, ..places(ages) }
+}
+
+/// A client that rests and has still not answered a ping, as it did before, does not rest because it has finished.
+fn stuck(finding: &Finding, unanswered_ns: u64, ages: &Ages) -> Backlog {
+    let age_ms = finding.age_ns.unwrap_or(0).max(unanswered_ns) as f64 / 1e6;
+    let age = format::duration_ms(age_ms);
+    Backlog {
+        age_ms: Some(age_ms),
+        basis: Basis::LowerBound,
+        place: Some(Place::ClientReader),
+        text: format!(
+            "at least {age} behind, {}: it rests, but has not answered the last ping",
+            whereabouts(Place::ClientReader)
+        ),
+        resolution_ms: None,
+        ..places(ages)
+    }
 }
 
 fn places(ages: &Ages) -> Backlog {
