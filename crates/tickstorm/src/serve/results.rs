@@ -10,7 +10,7 @@ use tickstorm_load::Histogram;
 use tickstorm_market::{Kind, Listing};
 use tickstorm_net::{
     Front,
-    observe::{self, Finding, PingProbe},
+    observe::{self, Finding},
 };
 use tickstorm_report::{
     Backlog, Basis, BookGrade, Client, Ended, OfKind, Place, Process, Served as Section, Summary, Traffic,
@@ -21,7 +21,7 @@ use tickstorm_venue::publisher::Publishing;
 use super::{
     client::{Cause, End},
     desk::Asks,
-    floor::Past,
+    floor::{Past, Reader},
     gauge::Ages,
     outlet::Outcome,
     spec::ServeSpec,
@@ -192,13 +192,12 @@ fn seen_from_outside(ages: &Ages) -> Backlog {
 /// In the silence after the feed: when the client rests it has worked off everything.
 fn found_in_silence(finding: &Finding, past: &Past) -> Backlog {
     let ages = &past.last;
-    let probe = past.probe.as_deref().filter(|probe| probe.is_answered());
-    if let (observe::Basis::Exact, Some(probe)) = (finding.basis, probe)
-        && probe.passed_at_ns().is_none()
+    let reader = past.reader;
+    if let (observe::Basis::Exact, Some(Reader { passed_ns: None, unanswered_ns })) = (finding.basis, reader)
     {
-        return stuck(finding, probe.age_ns(past.tally.end.as_ref().map_or(0, |end| end.at_ns)), ages);
+        return stuck(finding, unanswered_ns, ages);
     }
-    let passed_ns = probe.and_then(PingProbe::passed_at_ns);
+    let passed_ns = reader.and_then(|reader| reader.passed_ns);
     let place = match passed_ns {
         Some(passed_ns) => finding.place_with_reader(passed_ns),
         None => finding.place,
