@@ -14,7 +14,7 @@ use crate::{
     serve::{
         ServeSpec,
         client::{Cause, Stage, Who},
-        floor::{Books, Entrance, Floor, Past, Time},
+        floor::{Books, Entrance, Floor, Past, PastClients, Time},
         gauge::Gallery,
         outlet::MarketBooks,
     },
