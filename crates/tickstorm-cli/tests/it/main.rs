@@ -6,6 +6,7 @@ mod check;
 mod consume;
 mod generate;
 mod harness;
+mod live;
 mod outage;
 mod output;
 mod pair;

@@ -350,7 +350,7 @@ struct Pair<'a> {
     cost_decimals: u32,
     pair_decimals: u32,
     lot_decimals: u32,
-    lot_multiplier: u64,
+    lot_multiplier: u32,
     leverage_buy: [u32; 0],
     leverage_sell: [u32; 0],
     fees: [(u32, f64); 1],
@@ -390,7 +390,8 @@ impl<'a> Asset<'a> {
 
 impl<'a> Pair<'a> {
     /// Clients format the figures of a checksum with `pair_decimals` and `lot_decimals`, so that these are the sockets'
-    /// own; the lot is in the multiplier.
+    /// own. The multiplier is one on every pair, and some clients have no room for more: the lot is told as the least
+    /// order.
     fn of(listing: &'a Listing, instrument: &Instrument) -> Self {
         let scale = Scale::of(instrument);
         let [base, quote] = [instrument.base, instrument.quote].map(|asset| listing.asset(asset));
@@ -405,7 +406,7 @@ impl<'a> Pair<'a> {
             cost_decimals: QUANTITY_PLACES,
             pair_decimals: scale.price_places(),
             lot_decimals: QUANTITY_PLACES,
-            lot_multiplier: scale.lot(),
+            lot_multiplier: 1,
             leverage_buy: [],
             leverage_sell: [],
             fees: [(0, 0.1)],
