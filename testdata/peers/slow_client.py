@@ -14,6 +14,8 @@ milliseconds, to the end of the work. Modes:
     reads-slowly   one loop reads a message, works on it, reads the next
     own-queue      asyncio: one task reads at once into a queue, another one works
     two-threads    the same in two threads
+    buffers        one thread reads bytes at once, another one makes messages of them and answers pings as it works
+    pauses         reads nothing for --pause from the first message on, then keeps up
     spins          keeps up, and asks for more all the time instead of waiting
     healthy        keeps up
     noisy          keeps up, and does this and that of its own accord, as --noise adds to any mode
@@ -23,21 +25,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import queue
 import random
 import re
+import socket
 import sys
 import threading
 import time
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection as SyncConnection
 from websockets.sync.client import connect as connect_sync
+from websockets.sync.client import unix_connect
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -112,9 +118,27 @@ def subscription(options: argparse.Namespace) -> str | None:
     return json.dumps({"method": "SUBSCRIBE", "params": options.subscribe.split(","), "id": 1})
 
 
-def open_sync(options: argparse.Namespace) -> SyncConnection:
-    connection = connect_sync(
-        options.url, compression=None, max_size=MAX_MESSAGE_BYTES, max_queue=options.max_queue, ping_interval=None
+def open_socket(options: argparse.Namespace) -> socket.socket:
+    address = urlsplit(options.url)
+    stream = socket.socket()
+    if options.receive_buffer is not None:
+        # Before it connects, or the window would be larger already.
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
+    stream.connect((address.hostname, address.port))
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return stream
+
+
+def open_sync(options: argparse.Namespace, stream: socket.socket | None = None) -> SyncConnection:
+    # A stream of our own is no TCP socket.
+    connect = connect_sync if stream is None else functools.partial(unix_connect, None)
+    connection = connect(
+        options.url,
+        sock=stream or open_socket(options),
+        compression=None,
+        max_size=MAX_MESSAGE_BYTES,
+        max_queue=options.max_queue,
+        ping_interval=None,
     )
     if (request := subscription(options)) is not None:
         connection.send(request)
@@ -131,12 +155,62 @@ async def open_async(options: argparse.Namespace) -> ClientConnection:
 
 
 def read_slowly(options: argparse.Namespace, record: Record, work: Work) -> None:
-    # One message in the library's own queue, so that the rest waits where it was not read from.
-    options.max_queue = 1
+    hold_little(options)
     with open_sync(options) as connection:
         for message in connection:
             if (stamp_ns := record.read(message)) is not None:
                 work.do()
+                record.finished(stamp_ns)
+
+
+def hold_little(options: argparse.Namespace) -> None:
+    """What waits does so where it was not read from, and not in the library."""
+    options.max_queue = 1
+    SyncConnection.recv_bufsize = 4096
+
+
+def buffer(options: argparse.Namespace, record: Record, work: Work) -> None:
+    hold_little(options)
+    stream = open_socket(options)
+    inside, outside = socket.socketpair()
+    # As small as the system allows: what waits is to do so in one place.
+    for end in (inside, outside):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read() -> None:
+        while chunk := stream.recv(65536):
+            waiting.put(chunk)
+        waiting.put(b"")
+
+    def hand_over() -> None:
+        while chunk := waiting.get():
+            outside.sendall(chunk)
+        outside.shutdown(socket.SHUT_WR)
+
+    def answer() -> None:
+        while chunk := outside.recv(65536):
+            stream.sendall(chunk)
+
+    for part in (read, hand_over, answer):
+        threading.Thread(target=part, daemon=True).start()
+    with open_sync(options, inside) as connection:
+        for message in connection:
+            if (stamp_ns := record.read(message)) is not None:
+                work.do()
+                record.finished(stamp_ns)
+
+
+def pause(options: argparse.Namespace, record: Record) -> None:
+    hold_little(options)
+    has_paused = False
+    with open_sync(options) as connection:
+        for message in connection:
+            if (stamp_ns := record.read(message)) is not None:
+                if not has_paused:
+                    time.sleep(options.pause)
+                    has_paused = True
                 record.finished(stamp_ns)
 
 
@@ -241,6 +315,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mode", required=True, choices=MODES)
     parser.add_argument("--work", choices=("sleep", "cpu"), default="sleep", help="what work consists of")
     parser.add_argument("--service", type=duration, default=0.001, help="time a message (default 1ms)")
+    parser.add_argument("--pause", type=duration, default=3.0, help="how long to read nothing (default 3s)")
+    parser.add_argument("--receive-buffer", type=int, metavar="BYTES", help="size of the kernel's receive buffer")
     parser.add_argument("--noise", action="store_true", help="do this and that of its own accord as well")
     parser.add_argument("--subscribe", metavar="NAME,NAME", help="streams to subscribe to")
     parser.add_argument("--stamp", metavar="NAME", default="E", help="member with the time (default E)")
@@ -250,7 +326,7 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-MODES = ("reads-slowly", "own-queue", "two-threads", "spins", "healthy", "noisy")
+MODES = ("reads-slowly", "own-queue", "two-threads", "buffers", "pauses", "spins", "healthy", "noisy")
 
 
 def main() -> None:
@@ -264,6 +340,10 @@ def main() -> None:
             read_slowly(options, record, work)
         elif options.mode == "two-threads":
             two_threads(options, record, work)
+        elif options.mode == "buffers":
+            buffer(options, record, work)
+        elif options.mode == "pauses":
+            pause(options, record)
         elif options.mode == "own-queue":
             asyncio.run(own_queue(options, record, work))
         else:

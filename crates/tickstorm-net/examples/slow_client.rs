@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::io;
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use socket2::{Domain, Socket, Type};
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
@@ -29,15 +30,25 @@ fn main() -> Result<(), Box<dyn Error>> {
         socket.send(Message::text(request))?;
     }
     match options.mode {
-        Mode::ReadsSlowly => {
+        Mode::ReadsSlowly | Mode::Buffers => {
             while let Some(message) = next(&mut socket) {
                 options.work_on(options.read(&message, &record), &record);
+            }
+        }
+        Mode::Pauses => {
+            let mut has_paused = false;
+            while let Some(message) = next(&mut socket) {
+                if !has_paused && options.stamp_ms(&message).is_some() {
+                    std::thread::sleep(options.pause);
+                    has_paused = true;
+                }
+                options.keep_up(&message, &record);
             }
         }
         Mode::OwnQueue => own_queue(&mut socket, &options, &record)?,
         Mode::TwoThreads => two_threads(&mut socket, &options, &record),
         Mode::Spins => {
-            socket.get_ref().set_nonblocking(true)?;
+            socket.get_ref().stream.set_nonblocking(true)?;
             loop {
                 match socket.read() {
                     Ok(message) => options.keep_up(&message, &record),
@@ -61,37 +72,97 @@ fn main() -> Result<(), Box<dyn Error>> {
 #[expect(clippy::print_stdout, reason = "the record is what this program is for")]
 fn write_out(record: &str) -> io::Result<()> {
     println!("{record}");
-    io::Write::flush(&mut io::stdout())
+    io::stdout().flush()
 }
 
-fn open(options: &Options) -> Result<WebSocket<TcpStream>, Box<dyn Error>> {
+fn open(options: &Options) -> Result<WebSocket<Wire>, Box<dyn Error>> {
     let address = options.url.strip_prefix("ws://").ok_or("--url must begin with ws://")?;
-    let stream = TcpStream::connect(address.split('/').next().unwrap_or(address))?;
+    let address: SocketAddr = address.split('/').next().unwrap_or(address).parse()?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(bytes) = options.receive_buffer {
+        // Before it connects, or the window would be larger already.
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.connect(&address.into())?;
+    let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     let mut config = WebSocketConfig::default();
-    if options.mode == Mode::ReadsSlowly {
-        // So that what waits does so where it was not read from.
+    if matches!(options.mode, Mode::ReadsSlowly | Mode::Buffers | Mode::Pauses) {
+        // So that what waits does so where it was not read from, and not in the library.
         config = config.read_buffer_size(4096);
     }
-    let (socket, _) = tungstenite::client::client_with_config(options.url.as_str(), stream, Some(config))
+    let buffer = (options.mode == Mode::Buffers).then(|| Buffer::fill(stream.try_clone()?)).transpose()?;
+    let wire = Wire { stream, buffer };
+    let (socket, _) = tungstenite::client::client_with_config(options.url.as_str(), wire, Some(config))
         .map_err(|error| error.to_string())?;
     Ok(socket)
 }
 
+/// A connection, with a buffer that a thread of its own reads into where that is wanted.
+struct Wire {
+    stream: TcpStream,
+    buffer: Option<Buffer>,
+}
+
+struct Buffer {
+    chunks: mpsc::Receiver<Vec<u8>>,
+    first: io::Cursor<Vec<u8>>,
+}
+
+impl Buffer {
+    fn fill(mut stream: TcpStream) -> io::Result<Self> {
+        let (filled, chunks) = mpsc::channel();
+        std::thread::Builder::new().spawn(move || {
+            let mut chunk = vec![0; 65_536];
+            while let Ok(count @ 1..) = stream.read(&mut chunk) {
+                if filled.send(chunk[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { chunks, first: io::Cursor::default() })
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Some(buffer) = &mut self.buffer else { return self.stream.read(into) };
+        match buffer.first.read(into)? {
+            0 => {
+                // Nothing more comes once the reader has ended.
+                let Ok(chunk) = buffer.chunks.recv() else { return Ok(0) };
+                buffer.first = io::Cursor::new(chunk);
+                buffer.first.read(into)
+            }
+            count => Ok(count),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// The next message; `None` once the server has closed the connection.
-fn next(socket: &mut WebSocket<TcpStream>) -> Option<Message> {
+fn next(socket: &mut WebSocket<Wire>) -> Option<Message> {
     socket.read().ok().filter(|message| !message.is_close())
 }
 
 /// One thread that reads all there is before it works on one message.
 fn own_queue(
-    socket: &mut WebSocket<TcpStream>,
+    socket: &mut WebSocket<Wire>,
     options: &Options,
     record: &Mutex<Record>,
 ) -> Result<(), Box<dyn Error>> {
     let mut waiting = VecDeque::new();
     loop {
-        socket.get_ref().set_nonblocking(!waiting.is_empty())?;
+        socket.get_ref().stream.set_nonblocking(!waiting.is_empty())?;
         match socket.read() {
             Ok(Message::Close(_)) => return Ok(()),
             Ok(message) => {
@@ -107,7 +178,7 @@ fn own_queue(
     }
 }
 
-fn two_threads(socket: &mut WebSocket<TcpStream>, options: &Options, record: &Arc<Mutex<Record>>) {
+fn two_threads(socket: &mut WebSocket<Wire>, options: &Options, record: &Arc<Mutex<Record>>) {
     let (reader, worker) = mpsc::channel();
     let (work, shared) = (options.clone(), Arc::clone(record));
     std::thread::spawn(move || {
@@ -161,6 +232,8 @@ enum Mode {
     ReadsSlowly,
     OwnQueue,
     TwoThreads,
+    Buffers,
+    Pauses,
     Spins,
     Healthy,
 }
@@ -171,6 +244,8 @@ struct Options {
     mode: Mode,
     computes: bool,
     service: Duration,
+    pause: Duration,
+    receive_buffer: Option<usize>,
     noise: bool,
     subscribe: Option<String>,
     stamp: String,
@@ -181,6 +256,7 @@ impl Options {
         let (mut url, mut mode, mut subscribe) = (None, None, None);
         let (mut computes, mut noise) = (false, false);
         let (mut service, mut stamp) = (Duration::from_millis(1), "E".to_owned());
+        let (mut pause, mut receive_buffer) = (Duration::from_secs(3), None);
         while let Some(name) = arguments.next() {
             if name == "--noise" {
                 noise = true;
@@ -192,6 +268,8 @@ impl Options {
                 "--subscribe" => subscribe = Some(value),
                 "--stamp" => stamp = value,
                 "--service" => service = duration(&value)?,
+                "--pause" => pause = duration(&value)?,
+                "--receive-buffer" => receive_buffer = Some(value.parse()?),
                 "--work" => {
                     computes = match value.as_str() {
                         "sleep" => false,
@@ -205,6 +283,8 @@ impl Options {
                         "reads-slowly" => Mode::ReadsSlowly,
                         "own-queue" => Mode::OwnQueue,
                         "two-threads" => Mode::TwoThreads,
+                        "buffers" => Mode::Buffers,
+                        "pauses" => Mode::Pauses,
                         "spins" => Mode::Spins,
                         "healthy" | "noisy" => Mode::Healthy,
                         _ => return Err(format!("there is no --mode {value}").into()),
@@ -218,6 +298,8 @@ impl Options {
             mode: mode.ok_or("--mode is missing")?,
             computes,
             service,
+            pause,
+            receive_buffer,
             noise,
             subscribe,
             stamp: format!("\"{stamp}\":"),

@@ -15,6 +15,8 @@ pub struct PingProbe {
     next_number: u64,
     /// Pings without an answer: number and time. Answers come in order, so they go from the front.
     unanswered: VecDeque<(u64, u64)>,
+    /// When the last answer came.
+    answered_at_ns: Option<u64>,
     round_trips: Histogram,
     calm: Histogram,
     phase: Phase,
@@ -36,6 +38,7 @@ impl PingProbe {
             next_due_ns: start_ns,
             next_number: 0,
             unanswered: VecDeque::new(),
+            answered_at_ns: None,
             round_trips: Histogram::new(),
             calm: Histogram::new(),
             phase: Phase::Calm,
@@ -58,6 +61,12 @@ impl PingProbe {
         let late = now_ns.checked_sub(self.next_due_ns)?;
         let interval = Self::INTERVAL.as_nanos() as u64;
         self.next_due_ns += (late / interval + 1) * interval;
+        Some(self.ping(now_ns))
+    }
+
+    /// The payload of a ping to be put in the line of the data now, due or not: behind the last message it tells
+    /// when that was passed.
+    pub fn ping(&mut self, now_ns: u64) -> [u8; PAYLOAD_LEN] {
         if self.unanswered.len() == UNANSWERED_AT_MOST {
             // The oldest one is what the age is told by, so it is a newer one that is not waited for.
             self.unanswered.pop_back();
@@ -65,7 +74,7 @@ impl PingProbe {
         let number = self.next_number;
         self.next_number += 1;
         self.unanswered.push_back((number, now_ns));
-        Some(payload(number))
+        payload(number)
     }
 
     /// A pong came; its round trip if it answers a ping of ours. It answers all earlier ones as well: a client
@@ -75,6 +84,7 @@ impl PingProbe {
         let at = self.unanswered.iter().position(|&(unanswered, _)| unanswered == number)?;
         let (_, sent_ns) = self.unanswered.drain(..=at).next_back()?;
         let round_trip_ns = now_ns.saturating_sub(sent_ns);
+        self.answered_at_ns = Some(now_ns);
         let histogram = match self.phase {
             Phase::Calm => &mut self.calm,
             Phase::Loaded => &mut self.round_trips,
@@ -93,6 +103,17 @@ impl PingProbe {
     /// Pings that are waited for.
     pub fn unanswered(&self) -> usize {
         self.unanswered.len()
+    }
+
+    /// When the client's reader had passed everything, which is told by the answer to the last ping. `None` while that
+    /// is waited for, or if the client has never answered any.
+    pub fn passed_at_ns(&self) -> Option<u64> {
+        self.answered_at_ns.filter(|_| self.unanswered.is_empty())
+    }
+
+    /// Whether the client has ever answered one.
+    pub fn is_answered(&self) -> bool {
+        self.answered_at_ns.is_some()
     }
 
     /// The median round trip before the feed began; `None` without any.
@@ -160,7 +181,12 @@ mod tests {
         assert_eq!(probe.on_pong(&pings[1], 700 * MS), None);
         assert_eq!(probe.on_pong(&pings[4], 701 * MS), Some(201 * MS));
         assert_eq!((probe.age_ns(900 * MS), probe.unanswered()), (0, 0));
-        assert_eq!(probe.round_trips().count(), 2);
+        assert_eq!(probe.passed_at_ns(), Some(701 * MS));
+        let last = probe.ping(950 * MS);
+        assert_eq!((probe.is_answered(), probe.passed_at_ns()), (true, None));
+        assert_eq!(probe.on_pong(&last, 1_250 * MS), Some(300 * MS));
+        assert_eq!((probe.passed_at_ns(), probe.next_due_ns()), (Some(1_250 * MS), 600 * MS));
+        assert_eq!(probe.round_trips().count(), 3);
     }
 
     #[test]

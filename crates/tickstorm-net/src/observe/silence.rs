@@ -111,6 +111,30 @@ pub struct Finding {
     pub reason: Option<&'static str>,
 }
 
+impl Finding {
+    /// The same place with the client's reader told apart from what comes after it, by the time at which a ping behind
+    /// the last message was [passed](super::PingProbe::passed_at_ns). Of a backlog whose age is not exact, what it was.
+    pub fn place_with_reader(&self, passed_at_ns: u64) -> Option<Place> {
+        let place = self.place?;
+        let (Some(rested_ns), Some(age_ns), Some(read_ns)) = (self.rested_at_ns, self.age_ns, self.read_at_ns) else {
+            return Some(place);
+        };
+        // A pong is on its way for a while.
+        let passed_ns = passed_at_ns.clamp(read_ns.min(rested_ns), rested_ns);
+        let ours = self.drained_our_queue_at_ns.unwrap_or(read_ns);
+        let kernel = self.drained_kernel_at_ns.unwrap_or(ours);
+        let spent = [
+            (Place::ClientProcess, rested_ns - passed_ns),
+            (Place::ClientReader, passed_ns.saturating_sub(read_ns)),
+            (Place::ClientKernel, read_ns.saturating_sub(kernel)),
+            (Place::OurKernel, kernel.saturating_sub(ours)),
+            (Place::OurQueue, ours.saturating_sub(rested_ns - age_ns)),
+        ];
+        // Of equals the last one, the nearest to us.
+        spent.into_iter().max_by_key(|(_, ns)| *ns).map(|(place, _)| place)
+    }
+}
+
 /// A silence under way.
 #[derive(Debug, Clone)]
 pub struct Silence {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
 use tickstorm_load::Histogram;
-use tickstorm_market::AccountId;
+use tickstorm_market::{AccountId, Kind};
 use tickstorm_net::{Link, Mark, observe::PingProbe};
 use tickstorm_venue::{
     Numbering, Venue,
@@ -114,7 +114,9 @@ pub(super) struct Tally {
     pub folded: u64,
     pub dropped: u64,
     pub lost: u64,
-    /// Data frames and bytes of all kinds that the kernel took.
+    /// What was put on its way, by the kind's place in [`Kind::ALL`].
+    pub by_kind: [OfKind; Kind::ALL.len()],
+    /// Data frames that the kernel took, and bytes of all kinds, those before the measured phase among them.
     pub frames: u64,
     pub bytes: u64,
     /// Made with the first message: an idle client costs nothing.
@@ -126,6 +128,13 @@ pub(super) struct Tally {
     pub resubscriptions: u64,
     pub missed_pongs: u64,
     pub end: Option<End>,
+}
+
+/// What was put on its way to a client of one kind of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct OfKind {
+    pub messages: u64,
+    pub frames: u64,
 }
 
 /// How a connection ended.
@@ -169,6 +178,14 @@ impl Cause {
 }
 
 impl Tally {
+    /// A frame that tells so many messages is put on its way.
+    #[inline]
+    pub(super) fn on_placed(&mut self, kind: Kind, messages: u32) {
+        let of_kind = &mut self.by_kind[kind as usize];
+        of_kind.messages += u64::from(messages);
+        of_kind.frames += 1;
+    }
+
     /// The kernel took all of a mark's frames.
     pub(super) fn on_delivered(&mut self, mark: &Mark, lag_ns: u64) {
         let messages = u64::from(mark.messages);

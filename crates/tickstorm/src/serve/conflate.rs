@@ -16,6 +16,7 @@ pub(super) struct Folds(BTreeMap<StreamId, Fold>);
 /// What is held back of one stream.
 #[derive(Debug)]
 struct Fold {
+    kind: Kind,
     /// When the oldest message in it was due.
     due_ns: u64,
     messages: u32,
@@ -60,6 +61,7 @@ pub(super) struct Folder {
 #[derive(Debug)]
 pub(super) struct Folded {
     pub stream: StreamId,
+    pub kind: Kind,
     /// None where the stream begins anew.
     pub bytes: Option<Vec<u8>>,
     pub due_ns: u64,
@@ -93,7 +95,7 @@ impl Folder {
             _ => return false,
         };
         match folds.0.get_mut(&stream) {
-            None => drop(folds.0.insert(stream, Fold { due_ns, messages, content })),
+            None => drop(folds.0.insert(stream, Fold { kind, due_ns, messages, content })),
             Some(fold) => {
                 match (&mut fold.content, content) {
                     (Content::Levels(held), Content::Levels(next)) => {
@@ -137,7 +139,8 @@ impl Folder {
                 Content::Levels(levels) => Some(levels.written(encoder)?),
                 Content::Anew => None,
             };
-            Some(Folded { stream, bytes, due_ns: fold.due_ns, messages: fold.messages })
+            let Fold { kind, due_ns, messages, .. } = fold;
+            Some(Folded { stream, kind, bytes, due_ns, messages })
         })
         .collect()
     }

@@ -15,8 +15,8 @@ use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId, Ti
 use tickstorm_net::{
     CloseReason, Link, Mark, Scratch, Silence, Turn,
     frame::{Incoming, Opcode},
-    observe::PingProbe,
 };
+use tickstorm_report::Summary;
 use tickstorm_venue::{
     Rest, Venue,
     access::Keys,
@@ -72,11 +72,13 @@ pub(super) struct Floor<T> {
     dirty: Vec<usize>,
     /// Clients for which what their sockets wait for may have changed.
     pub(super) changed: Vec<usize>,
+    /// Clients that had more to say than a turn has time for.
+    pub(super) restless: Vec<usize>,
     /// Clients that have subscribed to something since somebody looked.
     pub(super) subscribers_new: Vec<usize>,
     /// Connections that are over: to be closed by whoever opened them.
     pub(super) ended: Vec<(usize, Link<T>)>,
-    pub(super) past: Vec<Past>,
+    pub(super) past: PastClients,
 
     epoch: u8,
     /// Of the measured phase.
@@ -109,12 +111,38 @@ pub(super) struct Past {
     pub number: u32,
     pub who: Who,
     pub venue: Venue,
+    /// Without its histogram, of which the summary is kept.
     pub tally: Tally,
+    pub lag: Summary,
+    pub round_trips: Summary,
     /// At its worst in the measured phase, and at the end.
     pub worst: Ages,
     pub last: Ages,
-    pub probe: Option<Box<PingProbe>>,
     pub seen: Seen,
+}
+
+/// Clients that are gone: the first of them each for itself, and all together.
+#[derive(Debug, Default)]
+pub(super) struct PastClients {
+    pub kept: Vec<Past>,
+    pub left_out: u64,
+    /// Of all of them: market events, frames and bytes.
+    pub delivered: [u64; 3],
+}
+
+impl PastClients {
+    fn add(&mut self, client: Past) {
+        let Tally { delivered, folded, frames, bytes, .. } = client.tally;
+        for (sum, more) in self.delivered.iter_mut().zip([delivered + folded, frames, bytes]) {
+            *sum += more;
+        }
+        // Clients that come and go without end must not fill the memory.
+        if self.kept.len() < MOST_PAST {
+            self.kept.push(client);
+        } else {
+            self.left_out += 1;
+        }
+    }
 }
 
 /// What came through the door.
@@ -201,9 +229,10 @@ impl<T: Read + Write> Floor<T> {
             scratch: Scratch::default(),
             dirty: Vec::new(),
             changed: Vec::new(),
+            restless: Vec::new(),
             subscribers_new: Vec::new(),
             ended: Vec::new(),
-            past: Vec::new(),
+            past: PastClients::default(),
             epoch: 0,
             market_messages: 0,
             recording,
@@ -287,8 +316,8 @@ impl<T: Read + Write> Floor<T> {
                 Err(silence) => return self.end(key, Cause::Vanished, None, &silence.to_string(), now_ns),
             }
         }
-        // There is more, and a socket that was read may not say so again.
-        self.changed.push(key);
+        // There may be more behind a socket that does not say so again.
+        self.restless.push(key);
     }
 
     fn on_text(&mut self, key: usize, text: &[u8], books: &dyn Books, now_ns: u64) {
@@ -354,9 +383,9 @@ impl<T: Read + Write> Floor<T> {
             shop.push(&message, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
         }
         if !self.grader.is_idle()
-            && let Body::Quote(quote) = &message.body
+            && let Body::Book(change) = &message.body
         {
-            self.grader.on_quote(message.symbol, quote, self.time.floor_ns(message.due_ns));
+            self.grader.on_change(message.symbol, change, self.time.floor_ns(message.due_ns));
         }
         if let Some(account) = account_of(&message.body)
             && !self.owners.is_empty()
@@ -445,6 +474,7 @@ impl<T: Read + Write> Floor<T> {
                     self.recording.on_due(1);
                     self.recording.count_kind(kind as usize, 1);
                     tally.owed += 1;
+                    tally.on_placed(kind, 1);
                 }
                 link.push(self.turn.text(bytes), due_ns, messages);
                 messages = 0;
@@ -561,8 +591,11 @@ impl<T: Read + Write> Floor<T> {
         let Some(shop) = self.shops[client.venue as usize].as_deref_mut() else { return };
         let wire_ns = self.time.wire_ns(now_ns);
         for folded in shop.folder.release(&mut client.folds) {
-            let Folded { stream, due_ns, mut messages, .. } = folded;
+            let Folded { stream, kind, due_ns, mut messages, .. } = folded;
             let Some(bytes) = folded.bytes else {
+                if messages > 0 {
+                    client.tally.on_placed(kind, messages);
+                }
                 let Client { numbering, link, .. } = &mut *client;
                 let turn = &mut self.turn;
                 shop.publisher.greet(stream, None, wire_ns, numbering, &mut |bytes| {
@@ -581,6 +614,10 @@ impl<T: Read + Write> Floor<T> {
                 },
             };
             client.link.push(frame, due_ns, messages);
+            // What is held back from before the measured phase has no messages in it that count.
+            if messages > 0 {
+                client.tally.on_placed(kind, messages);
+            }
         }
         self.touch(key);
     }
@@ -683,15 +720,17 @@ impl<T: Read + Write> Floor<T> {
             client.tally.lost += waiting;
         }
         client.tally.end.get_or_insert(End { at_ns: now_ns, cause, code, text: text.to_owned() });
-        self.past.push(Past {
+        let lag = client.tally.lag.take();
+        self.past.add(Past {
             key,
             number: client.number,
             who: client.who,
             venue: client.venue,
             tally: client.tally,
+            lag: lag.as_deref().map(Summary::from).unwrap_or_default(),
+            round_trips: client.probe.map(|probe| probe.round_trips().into()).unwrap_or_default(),
             worst: client.worst,
             last: client.ages,
-            probe: client.probe,
             seen: Seen::default(),
         });
         self.ended.push((key, client.link));
@@ -853,6 +892,9 @@ impl<T: Read + Write> Out<'_, T> {
                 (None, None) => shared.get_or_insert_with(|| self.turn.text(frame.bytes)).clone(),
             };
             client.link.push(range, due_ns, frame.messages);
+            if self.recording.is_some() {
+                client.tally.on_placed(frame.kind, frame.messages);
+            }
             if !client.is_dirty {
                 client.is_dirty = true;
                 self.dirty.push(subscriber.key);
@@ -939,6 +981,9 @@ const ANSWERS_MOST: usize = 16 << 20;
 
 /// Reads of one client in a turn: one that talks without end is heard again when the others have had theirs.
 const READS_A_TURN: usize = 16;
+
+/// Clients that are gone and are remembered one by one.
+const MOST_PAST: usize = 1_000;
 
 /// How long a client that is taken leave of has to answer.
 const LEAVE_NS: u64 = 2_000_000_000;

@@ -13,7 +13,7 @@ use tickstorm_venue::{
 
 use super::{
     client::{Cause, Client, Source, Stage},
-    floor::{Floor, Past},
+    floor::{Floor, PastClients},
     gauge::{Ages, Gallery},
     spec::PingProbes,
 };
@@ -158,6 +158,17 @@ impl<T: Read + Write> Floor<T> {
         }
     }
 
+    /// Behind the last message each client gets a last ping, which tells when its reader has passed that.
+    pub(super) fn probe_the_end(&mut self, now_ns: u64) {
+        for key in self.keys().collect::<Vec<_>>() {
+            let Some(client) = self.client_mut(key).filter(|client| client.stage == Stage::Open) else { continue };
+            if let Some(payload) = client.probe.as_mut().map(|probe| probe.ping(now_ns)) {
+                let frame = self.turn_mut().control(Opcode::Ping, &payload);
+                self.send(key, frame, now_ns);
+            }
+        }
+    }
+
     /// Tells the observer what still waits here.
     pub(super) fn gauge_queues(&self, gallery: &Gallery) {
         for key in self.keys() {
@@ -204,10 +215,10 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// Everybody who was here, in the order in which they came, with what was seen of them.
-    pub(super) fn past(&mut self, gallery: &mut Gallery) -> Vec<Past> {
+    pub(super) fn past(&mut self, gallery: &mut Gallery) -> PastClients {
         let mut past = std::mem::take(&mut self.past);
-        past.sort_by_key(|past| past.number);
-        for past in &mut past {
+        past.kept.sort_by_key(|past| past.number);
+        for past in &mut past.kept {
             past.seen = gallery.take_seen(past.key);
         }
         past
