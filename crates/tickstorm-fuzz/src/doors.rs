@@ -170,13 +170,13 @@ pub(crate) fn settings(data: &[u8]) {
         if options.set(line).is_err() {
             assert_eq!(options, VenueOptions::default(), "{line:?} is refused, and has changed something");
         }
-        let secret = line.splitn(3, ':').nth(2).unwrap_or_default();
+        let mut parts = line.split(':');
+        let (first, secret) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+        // Short ones may stand in our own words.
+        let is_secret = secret.len() > 16 && !first.contains(secret);
         match line.parse::<ApiKey>() {
             Ok(key) => assert!(line.contains(&key.credential.secret), "{line:?} has another secret"),
-            Err(problem) if secret.len() > 16 => {
-                assert!(!problem.contains(secret), "{problem:?} tells a secret")
-            }
-            Err(_) => {}
+            Err(problem) => assert!(!(is_secret && problem.contains(secret)), "{problem:?} tells a secret"),
         }
     }
 }
