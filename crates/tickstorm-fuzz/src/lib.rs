@@ -7,6 +7,7 @@
 
 mod campaign;
 mod decode;
+mod doors;
 mod frames;
 mod instruments;
 mod listing;
@@ -44,17 +45,34 @@ pub enum Target {
     Check,
     /// A WebSocket connection's bytes, from either end.
     Frames,
+    /// The head of a request by HTTP, a line as `GET /path?query` and one a header.
+    Head,
+    /// A path and a query.
+    Route,
+    /// What a client sends behind its handshake.
+    Link,
+    /// Proofs of who a client is: a request on a venue's socket, or one by HTTP, with a header a line.
+    Access(Venue),
+    /// Words on the command line that open an exchange, one a line.
+    Doors,
 }
 
 impl Target {
     /// Every target.
     pub fn all() -> Vec<Target> {
         let of_venue = |venue| {
-            [Target::Decode(venue), Target::Instruments(venue), Target::Protocol(venue), Target::Rest(venue)]
+            [
+                Target::Decode(venue),
+                Target::Instruments(venue),
+                Target::Protocol(venue),
+                Target::Rest(venue),
+                Target::Access(venue),
+            ]
         };
         let mut all: Vec<Target> = Venue::ALL.into_iter().flat_map(of_venue).collect();
         all.extend(Format::ALL.map(Target::Reader));
         all.extend([Target::Sniff, Target::Check, Target::Frames]);
+        all.extend([Target::Head, Target::Route, Target::Link, Target::Doors]);
         all
     }
 
@@ -69,6 +87,11 @@ impl Target {
             Target::Sniff => "sniff".to_owned(),
             Target::Check => "check".to_owned(),
             Target::Frames => "frames".to_owned(),
+            Target::Head => "head".to_owned(),
+            Target::Route => "route".to_owned(),
+            Target::Link => "link".to_owned(),
+            Target::Access(venue) => format!("access_{venue}"),
+            Target::Doors => "doors".to_owned(),
         }
     }
 
@@ -83,6 +106,11 @@ impl Target {
             Target::Sniff => stream::sniff(data),
             Target::Check => stream::check(data),
             Target::Frames => frames::run(data),
+            Target::Head => doors::head(data),
+            Target::Route => doors::routes(data),
+            Target::Link => doors::link(data),
+            Target::Access(venue) => doors::access(venue, data),
+            Target::Doors => doors::settings(data),
         }
     }
 }

@@ -232,7 +232,11 @@ fn read_keys(path: &PathBuf) -> Result<Vec<ApiKey>, String> {
     let file: KeyFile = toml_edit::de::from_str(&text).map_err(|error| match error.span() {
         Some(span) => {
             let line = 1 + text[..span.start.min(text.len())].matches('\n').count();
-            format!("line {line}: {}", error.message())
+            // A value of the wrong type would be repeated as well.
+            let problem = error.message();
+            let problem =
+                if problem.starts_with("invalid type") { "a value of the wrong type" } else { problem };
+            format!("line {line}: {problem}")
         }
         None => error.message().to_owned(),
     })?;

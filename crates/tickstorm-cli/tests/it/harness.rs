@@ -113,6 +113,11 @@ impl Started {
         }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its short name, as `INT`.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);

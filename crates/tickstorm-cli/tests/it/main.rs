@@ -20,6 +20,8 @@ mod reproduce;
 mod ruler;
 mod scenario;
 #[cfg(target_os = "linux")]
+mod serve_hostile;
+#[cfg(target_os = "linux")]
 mod starved;
 mod stop;
 mod storm;

@@ -38,8 +38,8 @@ pub struct Link<T> {
     trail: Trail,
     epoch: u8,
     blocked: bool,
-    /// What the client sends is no WebSocket stream any more.
-    garbled: bool,
+    /// The client has closed, or what it sends is no WebSocket stream: the rest is not taken in.
+    deaf: bool,
     watched: Option<Interest>,
 }
 
@@ -128,7 +128,7 @@ impl<T: Read + Write> Link<T> {
             trail: Trail::default(),
             epoch: 0,
             blocked: false,
-            garbled: false,
+            deaf: false,
             watched: None,
         }
     }
@@ -352,15 +352,18 @@ impl<T: Read + Write> Link<T> {
     }
 
     /// Reads once, at most some 64 KiB, and hands over what came. What came before an error has been handed over. A close
-    /// frame is the last thing that is. Behind what is [garbled](Silence::Garbled) only the end is waited for, and the
-    /// rest is not kept.
+    /// frame is the last thing that is. Behind it, and behind what is [garbled](Silence::Garbled), only the end is
+    /// waited for, and the rest is not kept.
     pub fn read(&mut self, mut on_incoming: impl FnMut(Incoming<'_>)) -> Result<Heard, Silence> {
         let mut heard = Heard::default();
-        if self.garbled {
+        if self.deaf {
             return self.pass_over();
         }
         if self.reader.buffered() > 0 {
             self.hand_over(&mut on_incoming)?;
+            if self.deaf {
+                return Ok(heard);
+            }
         }
         let spare = self.reader.spare();
         let room = spare.len();
@@ -397,11 +400,12 @@ impl<T: Read + Write> Link<T> {
                     let is_last = matches!(incoming, Incoming::Close(_));
                     on_incoming(incoming);
                     if is_last {
+                        self.deaf = true;
                         return Ok(());
                     }
                 }
                 Err(error) => {
-                    self.garbled = true;
+                    self.deaf = true;
                     return Err(Silence::Garbled { code: error.close_code(), text: error.to_string() });
                 }
             }

@@ -87,8 +87,7 @@ impl Folder {
     ) -> bool {
         let content = match kind {
             Kind::Quote | Kind::Ticker => Content::Last(bytes.to_vec()),
-            // Bybit counts messages, so that a folded one would leave a gap; a snapshot begins the count anew.
-            Kind::Book if self.venue == Venue::Bybit => Content::Anew,
+            Kind::Book if self.begins_anew() => Content::Anew,
             Kind::Book => match self.levels(bytes) {
                 Some(levels) => Content::Levels(Box::new(levels)),
                 None => return false,
@@ -112,6 +111,12 @@ impl Folder {
             }
         }
         true
+    }
+
+    /// Where subscribers cut their books by themselves, they do so between two messages: folded, these would leave them
+    /// levels that nobody takes away. Bybit counts messages as well, so that a folded one would be a gap.
+    fn begins_anew(&self) -> bool {
+        matches!(self.venue, Venue::Kraken | Venue::Bybit)
     }
 
     fn levels(&mut self, bytes: &[u8]) -> Option<Levels> {

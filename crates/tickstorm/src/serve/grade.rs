@@ -276,6 +276,7 @@ const MOST_RESULTS: usize = 2_000;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tickstorm_random::Seed;
 
     use super::*;
@@ -360,5 +361,27 @@ mod tests {
         assert_eq!(grader.grade(&posted(None, 12), now_ns), Grade::Unseen);
         let result = &grader.results[&("a".to_owned(), SymbolId(0))];
         assert_eq!((result.posts, result.correct, result.wrong, result.unknown), (8, 3, 2, 3));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_posted_is_read_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            price in "-?[0-9]{0,25}[.]?[0-9e]{0,25}",
+            quantity in "\\PC{0,30}",
+            symbol in 0usize..3,
+        ) {
+            let listing = listing();
+            prop_assert!(read_post(&bytes, &listing).is_err(), "there is a book in {bytes:?}");
+            let name = Venue::Bybit.symbol(&listing, &listing.instruments[symbol]);
+            let sides = [[price.clone(), quantity.clone()], [quantity, price]];
+            for [one, other] in sides {
+                let body = serde_json::json!({"venue": "bybit", "symbol": name, "bid": [one, other]});
+                if let Ok(posted) = read_post(body.to_string().as_bytes(), &listing) {
+                    prop_assert_eq!(posted.symbol, SymbolId(symbol as u32));
+                    prop_assert_eq!(posted.ask, (0, 0));
+                }
+            }
+        }
     }
 }

@@ -115,8 +115,9 @@ impl FromStr for ApiKey {
     fn from_str(text: &str) -> Result<Self, String> {
         let (rest, account) = match text.rsplit_once('@') {
             Some((rest, account)) if !account.contains(':') => {
-                let account = account.parse().map_err(|_| {
-                    format!("the account behind @ must be a whole number from 0, got `{account}`")
+                let account: u32 = account.parse().map_err(|_| {
+                    // A secret may have an @ in it.
+                    "the account behind the last @ must be a whole number from 0".to_owned()
                 })?;
                 (rest, account)
             }

@@ -7,7 +7,10 @@ use super::{
     company::every_rhythm,
     hall::{Hall, MS, S, STARTS_NS, market},
 };
-use crate::serve::{ServeSpec, SlowClient, client::Cause};
+use crate::{
+    Spec, TickSize,
+    serve::{ServeSpec, SlowClient, client::Cause},
+};
 
 /// What may wait for a client, and what its kernel holds beside that.
 const QUEUE: usize = 96 << 10;
@@ -101,6 +104,8 @@ fn a_client_whose_messages_are_folded_has_the_true_book_again() {
 
 #[test]
 fn a_client_that_is_always_a_little_too_slow_gets_folded_books_that_are_right() {
+    // Levels that come and go at the edge of what is shown.
+    let thin = Spec { tick_size: TickSize::Small, symbols: 1, ..market(18) };
     for (venue, cadence) in every_rhythm() {
         let serve = ServeSpec {
             cadence,
@@ -108,7 +113,7 @@ fn a_client_that_is_always_a_little_too_slow_gets_folded_books_that_are_right() 
             client_queue: 2 << 10,
             ..ServeSpec::default()
         };
-        let mut hall = Hall::open(&market(33), serve, 100 * MS);
+        let mut hall = Hall::open(&thin, serve, 100 * MS);
         let index = hall.enter(venue, 16 << 20);
         hall.callers[index].subscribe(Caller::channels(venue)[0]);
         hall.run(STARTS_NS + 200 * MS);
