@@ -105,15 +105,12 @@ impl Reader {
                 self.head.push(bytes[0]);
                 bytes = &bytes[1..];
             }
-            let (header, taken) = if is_whole { (bytes, true) } else { (&self.head[..], false) };
+            let header = if is_whole { bytes } else { &self.head[..] };
             let Some((length, header_length)) = lengths(header) else { continue };
-            if !taken && header.len() < header_length {
-                continue;
-            }
             let opcode = header[0] & 0x0f;
             self.left = length;
             self.texts += u64::from(opcode == Opcode::Text as u8);
-            if taken {
+            if is_whole {
                 bytes = &bytes[header_length..];
             }
             self.head.clear();
@@ -124,7 +121,7 @@ impl Reader {
     }
 }
 
-/// Of payload and header, as far as a server's header tells.
+/// Of payload and header; none while the server's header is not whole.
 fn lengths(header: &[u8]) -> Option<(usize, usize)> {
     let number = |bytes: &[u8]| bytes.iter().fold(0, |number, &byte| number << 8 | usize::from(byte));
     match header.get(1)? {

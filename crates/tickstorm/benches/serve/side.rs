@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::thread::{CpuSet, sched_setaffinity};
 use tickstorm::{
     Factor, Pacing, Plan, Rate, Spec, Venue,
     serve::{Exchange, Publishing, ServeSpec, SlowClient, TlsChoice},
@@ -57,6 +56,7 @@ impl Served {
         ]
     }
 
+    /// From the [arguments](Self::arguments) of a process.
     fn of(arguments: &[String]) -> Self {
         fn read<T: std::str::FromStr>(text: &str) -> T {
             text.parse().unwrap_or_else(|_| panic!("we wrote {text}"))
@@ -212,13 +212,18 @@ impl Facts {
 }
 
 /// Keeps this process, and the threads that it will start, to one core; `false` where that cannot be had.
+#[cfg(target_os = "linux")]
 pub(crate) fn own_core(core: usize) -> bool {
-    if std::thread::available_parallelism().map_or(1, usize::from) <= core {
-        return false;
-    }
+    use rustix::thread::{CpuSet, sched_setaffinity};
+
     let mut cores = CpuSet::new();
     cores.set(core);
     sched_setaffinity(None, &cores).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn own_core(_: usize) -> bool {
+    false
 }
 
 const EXCHANGE: &str = "--exchange";
