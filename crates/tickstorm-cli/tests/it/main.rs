@@ -18,6 +18,10 @@ mod reproduce;
 mod ruler;
 mod scenario;
 #[cfg(target_os = "linux")]
+mod served;
+#[cfg(target_os = "linux")]
+mod slow;
+#[cfg(target_os = "linux")]
 mod starved;
 mod stop;
 mod storm;
