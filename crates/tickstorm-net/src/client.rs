@@ -2,9 +2,7 @@
 //! certificates it trusts.
 
 mod http;
-mod stream;
 mod trust;
 
 pub use http::{HttpAnswer, HttpClient, HttpError};
-pub(crate) use stream::ClientStream;
 pub use trust::{Trust, TrustError};

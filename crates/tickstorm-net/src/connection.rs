@@ -5,12 +5,14 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::client::{ClientStream, Trust, TrustError};
+use crate::client::{Trust, TrustError};
 use crate::endpoint::{Endpoint, ResolveError};
 use crate::frame::{self, CloseReason, FrameError, FrameReader, Incoming, Opcode, Role};
 use crate::outgoing::{Flushed, Outgoing};
 use crate::poller::{Interest, Poller};
 use crate::socket::{self, remaining};
+use crate::tls::TlsError;
+use crate::transport::Transport;
 use crate::ws::{self, HandshakeError};
 
 /// A WebSocket connection over a non-blocking socket, with TLS or without.
@@ -20,12 +22,13 @@ use crate::ws::{self, HandshakeError};
 /// Reading and flushing happen when the caller says; a [`Poller`] tells when it is worth while.
 #[derive(Debug)]
 pub struct Connection {
-    stream: ClientStream,
+    stream: Transport,
     reader: FrameReader,
     outgoing: Outgoing,
     /// Payload of the last ping that is not answered yet; older ones need no answer (RFC 6455, 5.5.3).
     unanswered_ping: Option<Vec<u8>>,
     pings_answered: u64,
+    bytes_read: u64,
     blocked: bool,
     reading: Reading,
     registration: Option<Registration>,
@@ -75,6 +78,14 @@ pub enum ConnectError {
         /// Why not.
         source: TrustError,
     },
+    /// The server was not believed, or does not speak TLS.
+    #[error("cannot connect to {endpoint}")]
+    Tls {
+        /// Where to, without the query.
+        endpoint: String,
+        /// What was wrong.
+        source: TlsError,
+    },
     /// Nobody listens, or the connection broke before it was open.
     #[error("cannot connect to {endpoint}")]
     Socket {
@@ -105,7 +116,7 @@ pub enum ConnectError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
     /// The peer closed with a close frame.
-    #[error("peer closed the connection: {}", describe(.0))]
+    #[error("peer closed the connection: {0}")]
     Closed(CloseReason),
     /// The peer closed without a close frame.
     #[error("peer closed the connection without a close frame")]
@@ -155,8 +166,13 @@ impl Connection {
         };
         let stream = socket::connect(&addresses, deadline).map_err(failed)?;
         let mut stream = match trust {
-            Some(trust) => ClientStream::tls(stream, &endpoint.host(), trust).map_err(failed)?,
-            None => ClientStream::Plain(stream),
+            Some(trust) => {
+                trust.connect(stream, &endpoint.host(), deadline).map_err(|error| match error {
+                    TlsError::Socket { source, .. } => failed(source),
+                    source => ConnectError::Tls { endpoint: name(), source },
+                })?
+            }
+            None => Transport::plain(stream).map_err(failed)?,
         };
         let early = ws::open(&mut stream, endpoint, deadline)
             .map_err(failed)?
@@ -166,11 +182,11 @@ impl Connection {
 
     /// A connection whose handshake is over, with what the peer sent beyond it.
     pub(crate) fn opened(stream: TcpStream, role: Role, early: &[u8]) -> io::Result<Self> {
-        Self::over(ClientStream::Plain(stream), role, early)
+        Self::over(Transport::plain(stream)?, role, early)
     }
 
-    fn over(mut stream: ClientStream, role: Role, early: &[u8]) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
+    fn over(stream: Transport, role: Role, early: &[u8]) -> io::Result<Self> {
+        stream.socket().set_nonblocking(true)?;
         let mut reader = FrameReader::new(role, frame::DEFAULT_MAX_MESSAGE);
         reader.push(early);
         Ok(Self {
@@ -179,6 +195,7 @@ impl Connection {
             outgoing: Outgoing::new(role),
             unanswered_ping: None,
             pings_answered: 0,
+            bytes_read: early.len() as u64,
             blocked: false,
             reading: Reading::On,
             registration: None,
@@ -227,7 +244,14 @@ impl Connection {
             self.answer_ping();
         }
         let mut flushed = self.outgoing.flush(&mut self.stream)?;
-        if self.stream.is_unsent() {
+        // TLS takes a part at a time, whatever the kernel would take.
+        while flushed.blocked && self.stream.is_tls() && !self.stream.wants_write() {
+            let next = self.outgoing.flush(&mut self.stream)?;
+            flushed.frames += next.frames;
+            flushed.bytes += next.bytes;
+            flushed.blocked = next.blocked;
+        }
+        if self.stream.wants_write() {
             match self.stream.flush() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => flushed.blocked = true,
                 sent => sent?,
@@ -240,6 +264,11 @@ impl Connection {
     /// Pings of the peer that were answered.
     pub fn pings_answered(&self) -> u64 {
         self.pings_answered
+    }
+
+    /// Bytes that came after the handshake, headers and control frames included.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// Reads once from the kernel, at most some 64 KiB, and hands over each whole message; pings are answered
@@ -259,7 +288,9 @@ impl Connection {
             Ok(count) => {
                 self.reader.filled(count);
                 readable.bytes = count;
-                readable.more = count == room;
+                self.bytes_read += count as u64;
+                // What TLS has decrypted, or read ahead, wakes no poller.
+                readable.more = count == room || self.stream.is_tls();
                 self.take_messages(&mut readable, &mut on_message)?;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -347,14 +378,13 @@ impl Connection {
     }
 
     fn await_close(&mut self, deadline: Instant) -> io::Result<()> {
-        self.stream.set_nonblocking(false)?;
+        self.stream.socket().set_nonblocking(false)?;
         while self.outgoing.buffered() > 0 {
             self.stream.socket().set_write_timeout(Some(remaining(deadline)?))?;
             self.outgoing.flush(&mut self.stream)?;
         }
         // A peer that knows nothing of close frames sees the end of the stream.
-        self.stream.end();
-        self.stream.socket().shutdown(Shutdown::Write)?;
+        self.stream.shutdown(Shutdown::Write)?;
         loop {
             while let Ok(Some(incoming)) = self.reader.next() {
                 if let Incoming::Close(_) = incoming {
@@ -405,13 +435,5 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.deregister();
-    }
-}
-
-fn describe(reason: &CloseReason) -> String {
-    match (reason.code, reason.text.as_str()) {
-        (None, _) => "no code".into(),
-        (Some(code), "") => format!("code {code}"),
-        (Some(code), text) => format!("code {code}, {text:?}"),
     }
 }

@@ -7,6 +7,7 @@
 //! Text is not checked to be UTF-8: whoever parses a payload finds out anyway, and a second pass over every byte
 //! would cost as much as all the rest. Lengths longer than they need be are accepted.
 
+use std::fmt;
 use std::ops::Range;
 
 /// What a frame is.
@@ -208,6 +209,17 @@ pub struct CloseReason {
     pub code: Option<u16>,
     /// The peer's words, often empty.
     pub text: String,
+}
+
+impl fmt::Display for CloseReason {
+    /// `code 1001`, with the words behind it if there are any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.text.as_str()) {
+            (None, _) => f.write_str("no code"),
+            (Some(code), "") => write!(f, "code {code}"),
+            (Some(code), text) => write!(f, "code {code}, {text:?}"),
+        }
+    }
 }
 
 impl FrameReader {

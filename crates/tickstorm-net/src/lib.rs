@@ -85,6 +85,6 @@ pub use frame::{CloseReason, FrameError};
 pub use outgoing::Flushed;
 pub use poller::{Event, Events, Poller, precise_timers};
 pub use sink::{PlainSink, Received, SinkMode};
-pub use tls::{TlsConnector, TlsError, TlsTrust, client_transport};
+pub use tls::TlsError;
 pub use transport::{Ending, Transport};
 pub use ws::HandshakeError;

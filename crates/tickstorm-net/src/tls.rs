@@ -1,35 +1,19 @@
-//! What both ends of TLS are made of: certificates, trust, and the client's handshake.
+//! The server's end of TLS: certificates, from files or made for the occasion. Whom a client believes is in
+//! `client/trust.rs`.
 
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, TcpStream};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
-
-use crate::socket::remaining;
-use crate::transport::Transport;
-
-/// Whom a client believes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TlsTrust {
-    /// Whom this machine believes: the system's own list, a company's authority included. No list of ours, which
-    /// would grow old in the binary and know nothing of that company. `SSL_CERT_FILE` and `SSL_CERT_DIR` name
-    /// another list.
-    System,
-    /// The authorities of a PEM file and nobody else.
-    Authority(PathBuf),
-    /// The authorities of a PEM text and nobody else.
-    AuthorityPem(String),
-}
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -62,17 +46,6 @@ pub enum TlsError {
         /// What is wrong with them.
         source: rustls::Error,
     },
-    /// The text of an authority has no certificate.
-    #[error("text of an authority must hold a certificate in pem")]
-    Authority,
-    /// The machine has no list of authorities.
-    #[error(
-        "this machine trusts no authority ({reason}); install its ca certificates or name an authority's pem file"
-    )]
-    NoSystemTrust {
-        /// What was wrong with the places looked at.
-        reason: String,
-    },
     /// A certificate cannot be for this name.
     #[error("a certificate is for host names and addresses, not for {name:?}")]
     Name {
@@ -101,97 +74,6 @@ pub enum TlsError {
         /// How.
         source: io::Error,
     },
-}
-
-/// The client's side of TLS. Reads its trust once, for any number of connections.
-#[derive(Clone)]
-pub struct TlsConnector {
-    config: Arc<ClientConfig>,
-}
-
-impl TlsConnector {
-    /// Believes whom `trust` says. Reads files.
-    pub fn new(trust: &TlsTrust) -> Result<Self, TlsError> {
-        let roots = roots(trust)?;
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Setup)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![HTTP_1.to_vec()];
-        Ok(Self { config: Arc::new(config) })
-    }
-
-    /// Shakes hands on a connected stream before the deadline, blocking, and leaves it non-blocking.
-    /// `server_name` is the host name or address that the certificate must be for.
-    pub fn connect(
-        &self,
-        mut stream: TcpStream,
-        server_name: &str,
-        deadline: Instant,
-    ) -> Result<Transport, TlsError> {
-        let name = ServerName::try_from(server_name.to_owned())
-            .map_err(|_| TlsError::Name { name: server_name.to_owned() })?;
-        let mut session = ClientConnection::new(Arc::clone(&self.config), name).map_err(TlsError::Setup)?;
-        shake_hands(&mut stream, &mut session, deadline)
-            .and_then(|done| match done {
-                Ok(()) => Transport::tls(stream, session.into()).map(Ok),
-                Err(error) => Ok(Err(error)),
-            })
-            .map_err(|source| TlsError::Socket { name: server_name.to_owned(), source })?
-            .map_err(|source| TlsError::Handshake { name: server_name.to_owned(), source })
-    }
-}
-
-impl fmt::Debug for TlsConnector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsConnector").finish_non_exhaustive()
-    }
-}
-
-/// One connection, see [`TlsConnector`], which is for many.
-pub fn client_transport(
-    stream: TcpStream,
-    server_name: &str,
-    trust: &TlsTrust,
-    deadline: Instant,
-) -> Result<Transport, TlsError> {
-    TlsConnector::new(trust)?.connect(stream, server_name, deadline)
-}
-
-fn shake_hands(
-    stream: &mut TcpStream,
-    session: &mut ClientConnection,
-    deadline: Instant,
-) -> io::Result<Result<(), rustls::Error>> {
-    stream.set_nonblocking(false)?;
-    loop {
-        while session.wants_write() {
-            stream.set_write_timeout(Some(remaining(deadline)?))?;
-            session.write_tls(stream)?;
-        }
-        if !session.is_handshaking() {
-            stream.set_read_timeout(None)?;
-            stream.set_write_timeout(None)?;
-            return Ok(Ok(()));
-        }
-        stream.set_read_timeout(Some(remaining(deadline)?))?;
-        match session.read_tls(stream) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A socket with a timeout reports it as either.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            Err(error) => return Err(error),
-        }
-        if let Err(error) = session.process_new_packets() {
-            // The peer learns why from the alert, if it still listens.
-            let _ = session.write_tls(stream);
-            return Ok(Err(error));
-        }
-    }
 }
 
 /// The server's side of TLS.
@@ -269,42 +151,6 @@ fn server_config(
     Ok(Arc::new(config))
 }
 
-fn roots(trust: &TlsTrust) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    match trust {
-        TlsTrust::System => {
-            let found = rustls_native_certs::load_native_certs();
-            // A list may hold entries too old or odd for us; they are as good as not there.
-            roots.add_parsable_certificates(found.certs);
-            if roots.is_empty() {
-                let reasons: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-                let reason = if reasons.is_empty() { "no list found".into() } else { reasons.join(", ") };
-                return Err(TlsError::NoSystemTrust { reason });
-            }
-        }
-        TlsTrust::Authority(path) => {
-            let found = certificates(path)?;
-            let (added, _) = roots.add_parsable_certificates(found);
-            if added == 0 {
-                return Err(TlsError::Content {
-                    path: path.clone(),
-                    expected: "an authority's certificate",
-                    source: None,
-                });
-            }
-        }
-        TlsTrust::AuthorityPem(text) => {
-            let found: Vec<_> =
-                CertificateDer::pem_slice_iter(text.as_bytes()).filter_map(Result::ok).collect();
-            let (added, _) = roots.add_parsable_certificates(found);
-            if added == 0 {
-                return Err(TlsError::Authority);
-            }
-        }
-    }
-    Ok(roots)
-}
-
 /// At least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     const EXPECTED: &str = "a certificate";
@@ -325,12 +171,12 @@ fn pem_error(path: &Path, expected: &'static str, error: pem::Error) -> TlsError
 }
 
 /// Named at each use instead of installed for the process, whose other parts may want another.
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// The name of the one application protocol spoken here (RFC 7301, 6).
-const HTTP_1: &[u8] = b"http/1.1";
+pub(crate) const HTTP_1: &[u8] = b"http/1.1";
 
 /// Longer than any run; short, because the authority must not outlive its purpose in somebody's trust.
 const THROW_AWAY_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -6,9 +6,9 @@ use std::time::Instant;
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
-use crate::client::ClientStream;
 use crate::endpoint::Endpoint;
 use crate::socket::remaining;
+use crate::transport::Transport;
 
 /// Why a server that was reached is not one to talk to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,13 +54,14 @@ pub enum HandshakeError {
     },
 }
 
-/// Opens a connection as a client and returns what the server sent beyond its response.
+/// Opens a connection as a client and returns what the server sent beyond its response. Leaves the stream blocking.
 pub(crate) fn open(
-    stream: &mut ClientStream,
+    stream: &mut Transport,
     endpoint: &Endpoint,
     deadline: Instant,
 ) -> io::Result<Result<Vec<u8>, HandshakeError>> {
     let key = generate_key();
+    stream.socket().set_nonblocking(false)?;
     stream.socket().set_write_timeout(Some(remaining(deadline)?))?;
     stream.write_all(&request(endpoint, &key))?;
     let mut received = Vec::new();

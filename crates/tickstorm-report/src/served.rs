@@ -49,9 +49,10 @@ pub struct Served {
 pub struct Traffic {
     /// Market events: messages delivered, folded ones included.
     pub events: u64,
-    /// Frames that told them.
+    /// Frames that told them; not the snapshots that subscriptions begin with, answers and heartbeats.
     pub frames: u64,
-    /// Bytes of all frames, answers and signs of life included.
+    /// Bytes of the WebSocket streams after their handshakes, before the measured phase too: frames of all kinds with
+    /// their headers, answers and signs of life among them, as they are before TLS.
     pub bytes: u64,
     /// Market events a second.
     pub events_per_s: f64,
@@ -98,6 +99,8 @@ pub struct Client {
     pub dropped: u64,
     /// Messages that waited when the connection ended.
     pub lost: u64,
+    /// What was put on its way to it, by kind, as far as there was anything. All of it arrived unless something was lost.
+    pub kinds: Vec<OfKind>,
     /// What it got.
     pub traffic: Traffic,
     /// Taken by the kernel less due, of delivered and folded messages.
@@ -110,6 +113,17 @@ pub struct Client {
     pub worst: Backlog,
     /// How far behind it was when the feed stopped.
     pub last: Backlog,
+}
+
+/// Messages of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OfKind {
+    /// As `trade` or `book`.
+    pub kind: String,
+    /// Market messages, folded ones included.
+    pub messages: u64,
+    /// Frames that told them.
+    pub frames: u64,
 }
 
 /// A client's process.

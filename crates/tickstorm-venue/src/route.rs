@@ -184,6 +184,8 @@ const NATIVE: &[NativePath] = &[
     socket(Venue::Binance, &["ws-api", "v3"], Endpoint::Private),
     rest(Venue::Binance, &["api", "v3"]),
     rest(Venue::Binance, &["sapi"]),
+    rest(Venue::Binance, &["fapi"]),
+    rest(Venue::Binance, &["dapi"]),
     ROOT,
     rest(Venue::Coinbase, &["api", "v3", "brokerage"]),
     rest(Venue::Coinbase, &["v2"]),
@@ -271,10 +273,11 @@ mod tests {
         ("/okx/x/ws/v5/private", "okx /ws/v5/private private"),
     ];
 
-    const REQUESTS: [(&str, &str); 19] = [
+    const REQUESTS: [(&str, &str); 20] = [
         ("/api/v3/depth?symbol=BTCUSDT", "binance /api/v3/depth"),
         ("/proxy/api/v3/depth", "binance /api/v3/depth"),
         ("/sapi/v1/capital/config/getall", "binance /sapi/v1/capital/config/getall"),
+        ("/fapi/v1/exchangeInfo", "binance /fapi/v1/exchangeInfo"),
         ("/api/v3/brokerage/market/products", "coinbase /api/v3/brokerage/market/products"),
         ("/binance/api/v3/brokerage/market/products", "binance /api/v3/brokerage/market/products"),
         ("/v2/currencies/crypto", "coinbase /v2/currencies/crypto"),

@@ -17,6 +17,7 @@ use crate::{
     AckMode, Plan, SETTINGS, machine,
     machine::Withheld,
     pacer::PacedBy,
+    plan::SERVE,
     verdict::{Grounds, judge},
     worker::{AbsenceSummary, Summary},
 };
@@ -202,7 +203,8 @@ fn plan_section(plan: &Plan) -> tickstorm_report::Plan {
         profile: spec.profile.to_string(),
         arrivals: plan.arrivals.to_string(),
         regime: Some(plan.mood.to_owned()),
-        venue: Some(spec.venue.to_string()),
+        // An exchange serves all venues.
+        venue: (plan.target_kind != SERVE).then(|| spec.venue.to_string()),
         symbols: spec.symbols,
         connections: plan.lanes,
         workers: plan.workers,

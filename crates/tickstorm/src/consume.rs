@@ -37,7 +37,7 @@ pub use choice::{ConsumeChannel, ConsumeSymbols, ConsumeSymbolsError, UnknownCon
 pub use drive::Consumer;
 pub use report::{ConsumeEnd, ConsumeInterval, ConsumeReport, ConsumeVerdict, SymbolReport};
 pub use session::{Books, Reconnect};
-pub use tally::{Ages, ConsumeCounts, ConsumeFault, ConsumeFaults};
+pub use tally::{Ages, ConsumeClosing, ConsumeCounts, ConsumeFault, ConsumeFaults};
 
 /// What to consume, and how.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub struct ConsumeSpec {
     pub depth: Option<u32>,
     /// Whether books are kept and verified, as by default.
     pub books: Books,
-    /// What to do when the connection is lost; by default it is opened again.
+    /// What to do when the connection is lost or the server closes it; by default it is opened again.
     pub reconnect: Reconnect,
     /// Messages that are older than this when they are decoded are counted.
     pub max_age: Option<Duration>,

@@ -15,6 +15,8 @@ mod requests;
 mod results;
 mod shop;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 pub(crate) use outlet::ServeOutlet;
@@ -129,7 +131,7 @@ impl Exchange {
         let listing = plan.market().listing.clone();
         let desk = Arc::new(Desk::new(
             &listing,
-            (&spec.options, start_unix_ns),
+            (&spec, start_unix_ns),
             Arc::clone(&keys),
             asks,
             Arc::clone(&poller),
@@ -150,10 +152,10 @@ impl Exchange {
             desk.set_authority(pem);
         }
         let (results, gathered) = mpsc::channel();
-        let served = Served::new(gathered, counts, listing.clone(), &spec, front.address());
+        let served = Served::new(gathered, Arc::clone(&counts), listing.clone(), &spec, front.address());
         let floor = Floor::new(spec, listing, (start_unix_ns, opened_unix_ns), time, keys, plan.recording());
         let doorway =
-            Doorway { poller, asks: asked, results, observer: Observer::start(opened).ok(), opened };
+            Doorway { poller, asks: asked, counts, results, observer: Observer::start(opened).ok(), opened };
         Ok(Exchange { plan, front, outlet: ServeOutlet::new(floor, doorway), served, markets })
     }
 

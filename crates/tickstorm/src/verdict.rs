@@ -298,9 +298,12 @@ mod tests {
             involuntary_switches: None,
             withheld: Withheld::default(),
             was_stopped_by_hand: false,
+            served: None,
             internal_error: None,
             target_is_ours: false,
+            served: None,
             warnings: Vec::new(),
+            served: None,
         }
     }
 

@@ -1,10 +1,17 @@
-//! Whose certificates a client accepts.
+//! Whose certificates a client accepts, and its end of TLS.
 
+use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Instant;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use crate::socket::remaining;
+use crate::tls::{HTTP_1, TlsError, provider};
+use crate::transport::Transport;
 
 /// The authorities that may vouch for a server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -14,7 +21,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Those that this system trusts.
+    /// Those that this system trusts: its own list, a company's authority included. No list of ours, which would grow
+    /// old in the binary and know nothing of that company. `SSL_CERT_FILE` and `SSL_CERT_DIR` name another list.
     pub fn of_system() -> Result<Self, TrustError> {
         let found = rustls_native_certs::load_native_certs();
         let (mut roots, mut authorities) = (RootCertStore::empty(), Vec::new());
@@ -52,21 +60,72 @@ impl Trust {
     }
 
     fn new(roots: RootCertStore, authorities: Vec<CertificateDer<'static>>) -> Self {
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("the provider has ciphers for the versions that we are built with");
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
         // A server that offers HTTP/2 on the same port must not choose it for a WebSocket.
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP_1.to_vec()];
         Self { authorities: authorities.into(), config: Arc::new(config) }
+    }
+
+    /// Shakes hands on a connected stream before the deadline, blocking, and leaves it non-blocking. `server_name` is the
+    /// host name or address that the certificate must be for.
+    pub fn connect(
+        &self,
+        mut stream: TcpStream,
+        server_name: &str,
+        deadline: Instant,
+    ) -> Result<Transport, TlsError> {
+        let name = ServerName::try_from(server_name.to_owned())
+            .map_err(|_| TlsError::Name { name: server_name.to_owned() })?;
+        let mut session = ClientConnection::new(Arc::clone(&self.config), name).map_err(TlsError::Setup)?;
+        shake_hands(&mut stream, &mut session, deadline)
+            .and_then(|done| match done {
+                Ok(()) => Transport::tls(stream, session.into()).map(Ok),
+                Err(error) => Ok(Err(error)),
+            })
+            .map_err(|source| TlsError::Socket { name: server_name.to_owned(), source })?
+            .map_err(|source| TlsError::Handshake { name: server_name.to_owned(), source })
     }
 
     pub(super) fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.authorities
     }
+}
 
-    pub(super) fn config(&self) -> &Arc<ClientConfig> {
-        &self.config
+fn shake_hands(
+    stream: &mut TcpStream,
+    session: &mut ClientConnection,
+    deadline: Instant,
+) -> io::Result<Result<(), rustls::Error>> {
+    stream.set_nonblocking(false)?;
+    loop {
+        while session.wants_write() {
+            stream.set_write_timeout(Some(remaining(deadline)?))?;
+            session.write_tls(stream)?;
+        }
+        if !session.is_handshaking() {
+            stream.set_read_timeout(None)?;
+            stream.set_write_timeout(None)?;
+            return Ok(Ok(()));
+        }
+        stream.set_read_timeout(Some(remaining(deadline)?))?;
+        match session.read_tls(stream) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A socket with a timeout reports it as either.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            Err(error) => return Err(error),
+        }
+        if let Err(error) = session.process_new_packets() {
+            // The peer learns why from the alert, if it still listens.
+            let _ = session.write_tls(stream);
+            return Ok(Err(error));
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Link<T> {
     trail: Trail,
     epoch: u8,
     blocked: bool,
+    /// What the client sends is no WebSocket stream any more.
+    garbled: bool,
     watched: Option<Interest>,
 }
 
@@ -126,6 +128,7 @@ impl<T: Read + Write> Link<T> {
             trail: Trail::default(),
             epoch: 0,
             blocked: false,
+            garbled: false,
             watched: None,
         }
     }
@@ -179,6 +182,12 @@ impl<T: Read + Write> Link<T> {
     #[inline]
     pub fn has_pieces(&self) -> bool {
         !self.pieces.is_empty()
+    }
+
+    /// Market messages of this turn, and of an epoch, that wait for a flush: no mark tells of them yet.
+    pub fn messages_pushed(&self, epoch: u8) -> u64 {
+        let of_epoch = self.notes.iter().filter(|note| note.epoch == epoch);
+        of_epoch.map(|note| u64::from(note.messages)).sum()
     }
 
     /// Bytes that wait here for the kernel, those of this turn left out.
@@ -343,9 +352,13 @@ impl<T: Read + Write> Link<T> {
     }
 
     /// Reads once, at most some 64 KiB, and hands over what came. What came before an error has been handed over. A close
-    /// frame is the last thing that is.
+    /// frame is the last thing that is. Behind what is [garbled](Silence::Garbled) only the end is waited for, and the
+    /// rest is not kept.
     pub fn read(&mut self, mut on_incoming: impl FnMut(Incoming<'_>)) -> Result<Heard, Silence> {
         let mut heard = Heard::default();
+        if self.garbled {
+            return self.pass_over();
+        }
         if self.reader.buffered() > 0 {
             self.hand_over(&mut on_incoming)?;
         }
@@ -365,6 +378,17 @@ impl<T: Read + Write> Link<T> {
         Ok(heard)
     }
 
+    fn pass_over(&mut self) -> Result<Heard, Silence> {
+        let mut nothing = [0; 16 << 10];
+        match self.wire.read(&mut nothing) {
+            Ok(0) => Err(Silence::Ended),
+            Ok(count) => Ok(Heard { bytes: count, more: count == nothing.len() }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Heard::default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Heard { bytes: 0, more: true }),
+            Err(error) => Err(Silence::Lost(error.kind())),
+        }
+    }
+
     fn hand_over(&mut self, on_incoming: &mut impl FnMut(Incoming<'_>)) -> Result<(), Silence> {
         loop {
             match self.reader.next() {
@@ -377,6 +401,7 @@ impl<T: Read + Write> Link<T> {
                     }
                 }
                 Err(error) => {
+                    self.garbled = true;
                     return Err(Silence::Garbled { code: error.close_code(), text: error.to_string() });
                 }
             }
@@ -665,5 +690,12 @@ mod tests {
         link.wire.said = [0x81, 0x01, b'x'].into();
         let mut other = Link::new(std::mem::take(&mut link.wire), &[], 100);
         assert!(matches!(other.read(|_| {}), Err(Silence::Garbled { code: 1002, .. })));
+        other.wire.said = vec![0x81; 20_000].into();
+        assert_eq!(other.read(|_| panic!("it is garbled")), Ok(Heard { bytes: 16 << 10, more: true }));
+        assert_eq!(other.read(|_| {}).map(|heard| heard.more), Ok(false));
+        assert!(
+            other.wire.said.is_empty(),
+            "what is not kept is read all the same, or the poller tells of it for ever"
+        );
     }
 }

@@ -7,9 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tickstorm_net::{
-    Arrival, Desk, Front, FrontSpec, TlsChoice, TlsConnector, TlsTrust, Transport, WebAnswer, WebRequest,
-};
+use tickstorm_net::{Arrival, Desk, Front, FrontSpec, TlsChoice, Transport, Trust, WebAnswer, WebRequest};
 
 use crate::PATIENCE;
 
@@ -90,8 +88,8 @@ impl Lobby {
         self.front.address()
     }
 
-    pub(crate) fn trust(&self) -> TlsTrust {
-        TlsTrust::AuthorityPem(self.front.authority_pem().unwrap().to_owned())
+    pub(crate) fn trust(&self) -> Trust {
+        Trust::of_pem(self.front.authority_pem().unwrap().as_bytes()).unwrap()
     }
 
     /// A blocking client in plain text.
@@ -102,9 +100,8 @@ impl Lobby {
 
     /// A blocking client over TLS.
     pub(crate) fn encrypted(&self) -> Client<Transport> {
-        let connector = TlsConnector::new(&self.trust()).unwrap();
         let stream = connect(self.address());
-        let transport = connector.connect(stream, "localhost", Instant::now() + PATIENCE).unwrap();
+        let transport = self.trust().connect(stream, "localhost", Instant::now() + PATIENCE).unwrap();
         transport.socket().set_nonblocking(false).unwrap();
         transport.socket().set_read_timeout(Some(PATIENCE)).unwrap();
         Client { stream: transport, received: Vec::new() }

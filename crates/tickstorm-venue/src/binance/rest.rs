@@ -35,7 +35,7 @@ pub(crate) fn read_request(listing: &Listing, request: &HttpRequest<'_>) -> Resu
             "PUT" | "DELETE" => Ok(Call::Formality(LISTEN_KEY)),
             _ => method("POST", Call::SocketToken),
         },
-        path => match MARGIN_PAIRS.into_iter().find(|known| *known == path) {
+        path => match NOTHING_THERE.into_iter().find(|known| *known == path) {
             Some(known) => method("GET", Call::Formality(known)),
             None => Err(RestError::UnknownPath),
         },
@@ -95,6 +95,10 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
         Call::Formality(LISTEN_KEY) => "{}".to_owned().into_bytes(),
         Call::Formality(SESSION) => format!(
             r#"{{"apiKey":null,"authorizedSince":null,"connectedSince":{ms},"returnRateLimits":true,"serverTime":{ms},"userDataStream":false}}"#
+        )
+        .into_bytes(),
+        Call::Formality(USD_FUTURES | COIN_FUTURES) => format!(
+            r#"{{"timezone":"UTC","serverTime":{ms},"rateLimits":[],"exchangeFilters":[],"assets":[],"symbols":[]}}"#
         )
         .into_bytes(),
         Call::Formality(_) | Call::Tickers { .. } => "[]".to_owned().into_bytes(),
@@ -266,16 +270,20 @@ pub(crate) fn read_time(body: &[u8]) -> Result<u64, DecodeError> {
 const DEPTH_DEFAULT: u32 = 100;
 const DEPTH_MAX: u32 = 5_000;
 
-/// Opened user data before the WebSocket API did; older clients still ask.
 const TICKERS: &str = "/api/v3/ticker/24hr";
 
 /// No path, but a method of the WebSocket API.
 pub(super) const SESSION: &str = "session.status";
 
+/// Opened user data before the WebSocket API did; older clients still ask.
 pub(crate) const LISTEN_KEY: &str = "/api/v3/userDataStream";
 
-/// Some clients ask for them before anything else; here there are none.
-const MARGIN_PAIRS: [&str; 2] = ["/sapi/v1/margin/allPairs", "/sapi/v1/margin/isolated/allPairs"];
+/// Some clients ask for the instruments of all of Binance's markets before anything else; here is the spot market alone.
+const NOTHING_THERE: [&str; 4] =
+    ["/sapi/v1/margin/allPairs", "/sapi/v1/margin/isolated/allPairs", USD_FUTURES, COIN_FUTURES];
+
+const USD_FUTURES: &str = "/fapi/v1/exchangeInfo";
+const COIN_FUTURES: &str = "/dapi/v1/exchangeInfo";
 
 const NOT_SUPPORTED: &str = "This operation is not supported.";
 
@@ -324,7 +332,7 @@ mod tests {
             Call::Tickers { symbols: vec![SymbolId(2)], single: true },
             Call::Tickers { symbols: vec![SymbolId(2), SymbolId(0)], single: false },
             Call::Balances,
-            Call::Formality(MARGIN_PAIRS[0]),
+            Call::Formality(NOTHING_THERE[0]),
         ] {
             let path = path(&listing(), &call).unwrap();
             assert!(path.is_ascii(), "{path}");
@@ -402,6 +410,14 @@ mod tests {
     }
 
     #[test]
+    fn the_futures_markets_are_empty() {
+        for path in [USD_FUTURES, COIN_FUTURES] {
+            let text = body(&get(path).unwrap(), &facts());
+            assert!(text.ends_with(r#""symbols":[]}"#), "{text}");
+        }
+    }
+
+    #[test]
     fn every_answer_is_json() {
         for call in [
             Call::Ping,
@@ -412,7 +428,8 @@ mod tests {
             Call::Depth { symbol: SymbolId(0), limit: 5 },
             Call::Balances,
             Call::SocketToken,
-            Call::Formality(MARGIN_PAIRS[1]),
+            Call::Formality(NOTHING_THERE[1]),
+            Call::Formality(USD_FUTURES),
             Call::Formality(LISTEN_KEY),
         ] {
             let text = body(&call, &facts());

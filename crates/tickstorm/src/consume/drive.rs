@@ -1,12 +1,16 @@
 //! The sockets and clocks of a session.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tickstorm_market::{Listing, SymbolId};
-use tickstorm_net::{ConnectError, Connection, Events, HttpAnswer, HttpClient, HttpError, Poller, Trust};
+use tickstorm_net::{
+    CloseReason, ConnectError, Connection, ConnectionError, Events, HttpAnswer, HttpClient, HttpError,
+    Poller, Trust,
+};
 use tickstorm_venue::rest::Call;
 use tickstorm_venue::{Rest, Venue};
 
@@ -14,7 +18,7 @@ use super::address::Address;
 use super::choice::{ConsumeChannel, names};
 use super::etiquette;
 use super::report::{ConsumeEnd, ConsumeInterval, ConsumeReport};
-use super::session::{Moment, NoAnswer, Order, Session, Subject};
+use super::session::{Loss, Moment, NoAnswer, Order, Session, Subject};
 use super::{ConsumeError, ConsumeExtent, ConsumeMistake, ConsumeSpec};
 
 /// A client that is connected and about to subscribe.
@@ -28,8 +32,9 @@ pub struct Consumer {
     poller: Arc<Poller>,
     fetcher: Fetcher,
     clock: Clock,
-    /// On connections that are gone.
+    /// On connections that are gone: pings answered, and bytes read.
     pings_answered: u64,
+    wire_bytes: u64,
 }
 
 impl Consumer {
@@ -69,6 +74,7 @@ impl Consumer {
             poller,
             clock: Clock::start(),
             pings_answered: 0,
+            wire_bytes: 0,
         };
         let now = consumer.clock.now();
         consumer.session.tick(now);
@@ -79,8 +85,8 @@ impl Consumer {
         Ok(consumer)
     }
 
-    /// Consumes on the calling thread, until the time is over, `is_stopped` says so, or the connection is lost for
-    /// good. `on_interval` is told what each interval brought, `is_stopped` is asked some twenty times a second.
+    /// Consumes on the calling thread, until the time is over, `is_stopped` says so, the connection is lost for good, or
+    /// the server has taken its leave and is gone. `on_interval` is told what each interval brought, `is_stopped` is asked some twenty times a second.
     pub fn run(
         mut self,
         extent: &ConsumeExtent,
@@ -98,8 +104,8 @@ impl Consumer {
             if now.run_ns >= interval.due_ns(interval_ns) {
                 on_interval(&interval.end(now.run_ns, &mut self.session));
             }
-            if let Some(why) = self.session.ended() {
-                break ConsumeEnd::Lost(why.to_owned());
+            if let Some(end) = self.session.ended() {
+                break end.clone();
             }
             if is_stopped() {
                 break ConsumeEnd::Stopped;
@@ -128,7 +134,7 @@ impl Consumer {
             [self.address.socket.to_string(), self.address.rest.to_string()],
             end,
             Duration::from_nanos(now.run_ns - begin_ns),
-            self.pings_answered,
+            [self.pings_answered, self.wire_bytes],
         )
     }
 
@@ -143,7 +149,17 @@ impl Consumer {
                         self.connection = Some(connection);
                         self.session.opened(self.clock.now());
                     }
-                    Err(error) => self.session.lost(self.clock.now(), &chain(&error)),
+                    Err(error) => {
+                        let how = match &error {
+                            ConnectError::Socket { source, .. }
+                                if source.kind() == io::ErrorKind::ConnectionRefused =>
+                            {
+                                Loss::NobodyThere
+                            }
+                            _ => Loss::NotOpened,
+                        };
+                        self.session.lost(self.clock.now(), how, &chain(&error));
+                    }
                 },
                 Order::HangUp => self.drop_connection(Duration::ZERO),
                 Order::Send(message) => {
@@ -158,8 +174,12 @@ impl Consumer {
             && connection.buffered() > 0
             && let Err(error) = connection.flush()
         {
-            self.drop_connection(Duration::ZERO);
-            self.session.lost(self.clock.now(), &format!("connection lost: {error}"));
+            // The server may have taken its leave before it stopped listening.
+            while self.read() {}
+            if self.connection.is_some() {
+                self.drop_connection(Duration::ZERO);
+                self.session.lost(self.clock.now(), Loss::Broken, &format!("connection lost: {error}"));
+            }
         }
     }
 
@@ -193,7 +213,13 @@ impl Consumer {
             }
             Err(error) => {
                 self.drop_connection(Duration::ZERO);
-                self.session.lost(self.clock.now(), &chain(&error));
+                let (how, why) = match &error {
+                    ConnectionError::Closed(reason) if blames_nobody(reason) => {
+                        (Loss::Closed, format!("closed: {reason}"))
+                    }
+                    _ => (Loss::Broken, chain(&error)),
+                };
+                self.session.lost(self.clock.now(), how, &why);
                 false
             }
         }
@@ -216,9 +242,17 @@ impl Consumer {
     fn drop_connection(&mut self, patience: Duration) {
         if let Some(connection) = self.connection.take() {
             self.pings_answered += connection.pings_answered();
+            self.wire_bytes += connection.bytes_read();
             connection.close(patience);
         }
     }
+}
+
+/// Whether a close frame only says that the server leaves: at the end of the connection's purpose or life, or because
+/// the server goes away or restarts (RFC 6455, 7.4.1, and the registry that it founded). Other codes say what somebody
+/// did wrong.
+fn blames_nobody(reason: &CloseReason) -> bool {
+    matches!(reason.code, None | Some(1000 | 1001 | 1012))
 }
 
 /// What can be said of a specification before anybody is asked.

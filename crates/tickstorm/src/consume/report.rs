@@ -7,7 +7,7 @@ use tickstorm_venue::Venue;
 
 use super::choice::ConsumeChannel;
 use super::session::{Books, Session};
-use super::tally::{Ages, ConsumeCounts, ConsumeFaults};
+use super::tally::{Ages, ConsumeClosing, ConsumeCounts, ConsumeFaults};
 
 /// What an interval brought.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,12 +105,17 @@ pub struct ConsumeReport {
     pub end: ConsumeEnd,
     /// What the messages said.
     pub counts: ConsumeCounts,
-    /// Things that messages said: the sum of the counts.
+    /// Things that messages said of the market, first states of subscriptions left out: the sum of the counts.
     pub events: u64,
     /// Messages, control messages included.
     pub frames: u64,
+    /// Those of them with at least one event.
+    pub market_frames: u64,
     /// Bytes of messages, without framing.
     pub bytes: u64,
+    /// Bytes of the WebSocket streams after their handshakes: messages, pings and close frames with their headers, as
+    /// they are before TLS.
+    pub wire_bytes: u64,
     /// How old the messages were when they were decoded: this machine's wall clock less the time in the message, which
     /// at most venues is told in whole milliseconds. Both clocks' errors are in it.
     pub age: Ages,
@@ -126,8 +131,12 @@ pub struct ConsumeReport {
     pub resyncs: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Connections lost.
+    /// Connections lost: without a word, or by a close frame that blames somebody.
     pub losses: u64,
+    /// How often the server took its leave.
+    pub closes: u64,
+    /// The first times in full.
+    pub closings: Vec<ConsumeClosing>,
     /// Books that came by HTTP.
     pub snapshots_fetched: u64,
     /// Books that should have come by HTTP.
@@ -157,6 +166,8 @@ pub enum ConsumeEnd {
     Duration,
     /// It was stopped.
     Stopped,
+    /// The server took its leave, and is gone or was not to be asked again; its last words.
+    Closed(String),
     /// The connection was lost for good; the last reason.
     Lost(String),
 }
@@ -204,7 +215,7 @@ impl ConsumeReport {
         [socket, rest]: [String; 2],
         end: ConsumeEnd,
         elapsed: Duration,
-        pings_answered: u64,
+        [pings_answered, wire_bytes]: [u64; 2],
     ) -> Self {
         let (subject, tally) = (session.subject(), session.tally());
         let (books_wanted, books_whole) = session.books();
@@ -231,7 +242,9 @@ impl ConsumeReport {
             counts,
             events: tally.events,
             frames: tally.frames,
+            market_frames: tally.market_frames,
             bytes: tally.bytes,
+            wire_bytes,
             age: session.ages(),
             ahead: tally.ahead,
             max_age_ms: subject.max_age_ns.map(|ns| ns as f64 / 1e6),
@@ -240,6 +253,8 @@ impl ConsumeReport {
             resyncs: tally.resyncs,
             connections: tally.connections,
             losses: tally.losses,
+            closes: tally.closes,
+            closings: tally.closings.clone(),
             snapshots_fetched: tally.fetched,
             fetches_failed: tally.fetches_failed,
             snapshots_too_old: tally.snapshots_too_old,
@@ -257,7 +272,7 @@ impl ConsumeReport {
     pub fn verdict(&self) -> ConsumeVerdict {
         if !self.faults.is_clean() || self.older > 0 {
             ConsumeVerdict::Faulty
-        } else if self.events == 0 || self.books_whole < self.books_wanted {
+        } else if self.events + self.counts.states() == 0 || self.books_whole < self.books_wanted {
             ConsumeVerdict::Unproved
         } else {
             ConsumeVerdict::Clean
@@ -274,11 +289,13 @@ impl ConsumeReport {
         let (end, reason) = match &self.end {
             ConsumeEnd::Duration => ("duration", None),
             ConsumeEnd::Stopped => ("stopped", None),
+            ConsumeEnd::Closed(said) => ("closed", Some(said)),
             ConsumeEnd::Lost(why) => ("lost", Some(why)),
         };
         let first = self.faults.first.iter().map(|fault| {
             json!({ "at_ms": fault.at_ms, "symbol": fault.symbol, "kind": fault.kind, "text": fault.text })
         });
+        let closings = self.closings.iter().map(|it| json!({ "at_ms": it.at_ms, "text": it.text }));
         let symbols = self.symbols.iter().map(|of_symbol| {
             json!({
                 "symbol": of_symbol.symbol,
@@ -300,7 +317,9 @@ impl ConsumeReport {
             "end": { "kind": end, "reason": reason },
             "events": self.events,
             "frames": self.frames,
+            "market_frames": self.market_frames,
             "bytes": self.bytes,
+            "wire_bytes": self.wire_bytes,
             "events_per_s": self.per_second(self.events),
             "frames_per_s": self.per_second(self.frames),
             "bytes_per_s": self.per_second(self.bytes),
@@ -325,7 +344,12 @@ impl ConsumeReport {
                 "failed": self.fetches_failed,
                 "too_old": self.snapshots_too_old,
             },
-            "connections": { "opened": self.connections, "lost": self.losses },
+            "connections": {
+                "opened": self.connections,
+                "lost": self.losses,
+                "closed": self.closes,
+                "closings": closings.collect::<Vec<_>>(),
+            },
             "acknowledged": self.acknowledged,
             "heartbeats": self.heartbeats,
             "pongs": self.pongs,
@@ -348,6 +372,7 @@ fn counts_json(counts: &ConsumeCounts) -> Value {
         "levels": counts.levels,
         "tickers": counts.tickers,
         "quotes": counts.quotes,
+        "first_states": counts.first_states,
         "others": counts.others,
     })
 }

@@ -12,7 +12,8 @@ use tickstorm_venue::{Conduct, Decoded, Decoder, Fault, Protocol, Replica, Rest,
 use super::choice::{ConsumeChannel, topics};
 use super::etiquette::{self, Etiquette, Ids, MS, S, Snapshots};
 use super::refused::reason;
-use super::tally::{Ages, Tally, made_unix_ns};
+use super::report::ConsumeEnd;
+use super::tally::{Ages, FirstStates, Tally, made_unix_ns};
 
 /// A reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +76,19 @@ pub(super) enum Order {
     },
 }
 
+/// How a connection ended, or why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The server took its leave: a close frame that blames nobody.
+    Closed,
+    /// It broke, or the server put the client out.
+    Broken,
+    /// It could not be opened.
+    NotOpened,
+    /// Nobody listens there.
+    NobodyThere,
+}
+
 /// Why there is no answer by HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoAnswer {
@@ -111,8 +125,11 @@ struct Desk {
     asked: HashMap<u64, Vec<SymbolId>>,
     next_id: u64,
     link: Link,
+    /// Attempts to connect in a row that were in vain.
     failures: u32,
-    ended: Option<String>,
+    /// The server's last words, from when it took its leave until there is a connection again. Books stay as they were.
+    farewell: Option<String>,
+    ended: Option<ConsumeEnd>,
     fetches: Fetches,
     last_traffic_ns: u64,
     last_ping_ns: u64,
@@ -192,6 +209,8 @@ struct Frame {
     is_control: bool,
     /// It came before.
     is_doubled: bool,
+    /// It says something new of the market.
+    is_news: bool,
 }
 
 impl Session {
@@ -218,6 +237,7 @@ impl Session {
                 next_id: 0,
                 link: Link::Due(0),
                 failures: 0,
+                farewell: None,
                 ended: None,
                 fetches,
                 last_traffic_ns: 0,
@@ -234,8 +254,8 @@ impl Session {
     }
 
     /// The connection could not be opened, or is gone.
-    pub(super) fn lost(&mut self, now: Moment, why: &str) {
-        self.desk.on_lost(now, why);
+    pub(super) fn lost(&mut self, now: Moment, how: Loss, why: &str) {
+        self.desk.on_lost(now, how, why);
     }
 
     /// Something came over the connection, if only a ping.
@@ -255,6 +275,7 @@ impl Session {
             Ok(said) => desk.on_said(now, &said, &mut frame),
             Err(error) => desk.tally.fault(now.run_ns, None, error.kind(), || error.to_string()),
         });
+        desk.tally.market_frames += u64::from(frame.is_news);
         if frame.is_control {
             desk.on_control(now, bytes);
         }
@@ -282,8 +303,8 @@ impl Session {
     }
 
     /// Why the session has come to an end of itself.
-    pub(super) fn ended(&self) -> Option<&str> {
-        self.desk.ended.as_deref()
+    pub(super) fn ended(&self) -> Option<&ConsumeEnd> {
+        self.desk.ended.as_ref()
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -309,16 +330,18 @@ impl Session {
         Ages::of(&self.desk.ages)
     }
 
-    /// Books that are wanted, and those of them that are whole.
+    /// Books that are wanted, and those of them that are whole; once the server has taken its leave, as they were then.
     pub(super) fn books(&self) -> (usize, usize) {
-        let wanted = self.desk.books.iter().filter(|book| !matches!(book.state, State::Unwanted)).count();
-        (wanted, self.desk.books.iter().filter(|book| book.is_whole()).count())
+        let books = &self.desk.books;
+        let wanted = books.iter().filter(|book| !matches!(book.state, State::Unwanted)).count();
+        let whole = books.iter().filter(|book| book.is_whole() && self.desk.are_books_known()).count();
+        (wanted, whole)
     }
 
     /// Whether a book is whole; none if it is not wanted.
     pub(super) fn is_whole(&self, symbol: SymbolId) -> Option<bool> {
         let book = self.desk.books.get(symbol.0 as usize)?;
-        (!matches!(book.state, State::Unwanted)).then(|| book.is_whole())
+        (!matches!(book.state, State::Unwanted)).then(|| book.is_whole() && self.desk.are_books_known())
     }
 
     #[cfg(test)]
@@ -355,7 +378,7 @@ impl Desk {
             _ if frame.is_doubled => return,
             _ => {}
         }
-        self.tally.count(said);
+        frame.is_news |= self.tally.count(said);
         if !frame.is_aged
             && let Some(made) = made_unix_ns(said)
         {
@@ -457,7 +480,7 @@ impl Desk {
                 Reply::Pong { .. } => self.tally.pongs += 1,
                 Reply::Heartbeat { .. } => self.tally.heartbeats += 1,
                 // What is lost while the venue closes cannot be told from what is lost otherwise.
-                Reply::ClosingSoon => self.hang_up(now, "the venue is about to close the connection"),
+                Reply::ClosingSoon => self.on_announcement(now),
                 _ => {}
             },
         }
@@ -517,6 +540,10 @@ impl Desk {
             self.fetches.under_way = None;
         }
         self.tick_due_ns = now.run_ns;
+        if self.link != Link::Open {
+            // It was asked for a connection that is gone; the next one asks anew.
+            return;
+        }
         let snapshot = answer.and_then(|body| {
             let unread = |error: tickstorm_venue::DecodeError| NoAnswer {
                 reason: format!("cannot be read: {error}"),
@@ -610,9 +637,10 @@ impl HeldUpdate {
 /// Of the connection.
 impl Desk {
     fn on_open(&mut self, now: Moment) {
+        self.forget();
+        self.farewell = None;
         self.link = Link::Open;
         self.tally.connections += 1;
-        self.sequences = Sequences::default();
         self.last_traffic_ns = now.run_ns;
         self.last_ping_ns = now.run_ns;
         self.request_due_ns = now.run_ns;
@@ -621,6 +649,7 @@ impl Desk {
             self.request(|id| Request::Subscribe { id, topics: vec![topic], snapshot: None, login: None });
         }
         let Subject { venue, listing, channels, depth, .. } = &self.subject;
+        self.tally.first_states = FirstStates::none(listing.instruments.len());
         for topics in topics(*venue, listing, channels, *depth) {
             self.subscribe(now, &topics);
         }
@@ -637,6 +666,7 @@ impl Desk {
             let topics = topics.to_vec();
             let symbols: Vec<SymbolId> = topics.iter().filter_map(|topic| topic.symbol).collect();
             let number = self.request(|id| Request::Subscribe { id, topics, snapshot, login: None });
+            self.tally.first_states.expect(self.subject.venue, channel, &symbols);
             if !matches!(channel, Channel::Book { .. } | Channel::TopOfBook { .. })
                 || self.subject.books == Books::Ignored
             {
@@ -684,37 +714,81 @@ impl Desk {
         }
     }
 
+    /// The venue says that it is about to close: a right client goes elsewhere before.
+    fn on_announcement(&mut self, now: Moment) {
+        if self.link == Link::Open {
+            self.note_farewell(now, "announced that it will close the connection");
+            self.hang_up(now, "");
+        }
+    }
+
+    fn note_farewell(&mut self, now: Moment, said: &str) {
+        self.tally.close(now.run_ns, said);
+        self.farewell = Some(said.to_owned());
+        self.failures = 0;
+    }
+
     fn end(&mut self, why: &str) {
-        self.forget();
-        self.ended = Some(why.to_owned());
+        self.ended = Some(match self.farewell.clone() {
+            Some(said) => ConsumeEnd::Closed(said),
+            None => ConsumeEnd::Lost(why.to_owned()),
+        });
+        self.drop_requests();
         self.link = Link::Ended;
     }
 
-    fn on_lost(&mut self, now: Moment, why: &str) {
+    fn on_lost(&mut self, now: Moment, how: Loss, why: &str) {
         let was_open = self.link == Link::Open;
         self.orders.clear();
-        if was_open {
-            self.tally.losses += 1;
-            self.tally.fault(now.run_ns, None, CONNECTION_LOST, || why.to_owned());
+        match (was_open, how) {
+            (true, Loss::Closed) => self.note_farewell(now, why),
+            (true, _) => {
+                self.tally.losses += 1;
+                self.failures = 0;
+                self.tally.fault(now.run_ns, None, CONNECTION_LOST, || why.to_owned());
+            }
+            (false, _) => self.failures += 1,
         }
-        self.failures = if was_open { 0 } else { self.failures + 1 };
-        if self.subject.reconnect == Reconnect::Never || self.failures >= CONNECT_ATTEMPTS_MAX {
+        let has_left = self.farewell.is_some();
+        if has_left && how == Loss::NobodyThere || self.subject.reconnect == Reconnect::Never {
+            return self.end(why);
+        }
+        if self.failures >= CONNECT_ATTEMPTS_MAX {
+            // Somebody is there who does not let us in any more: that is more than a leave.
+            self.farewell = None;
+            self.forget();
             return self.end(why);
         }
         self.begin_anew(now, backoff_ns(self.failures));
     }
 
-    /// Forgets what the connection said and orders another one.
+    /// Orders another connection.
     fn begin_anew(&mut self, now: Moment, wait_ns: u64) {
-        self.forget();
+        match self.farewell {
+            Some(_) => self.drop_requests(),
+            None => self.forget(),
+        }
         self.link = Link::Due(now.run_ns + wait_ns);
         self.tick_due_ns = self.tick_due_ns.min(now.run_ns + wait_ns);
     }
 
-    fn forget(&mut self) {
+    /// Whether the books are those of the server: not while it is back and lets nobody in.
+    fn are_books_known(&self) -> bool {
+        match self.link {
+            Link::Open | Link::Ended => true,
+            Link::Due(_) | Link::Opening => self.farewell.is_some() && self.failures == 0,
+        }
+    }
+
+    fn drop_requests(&mut self) {
         self.requests.clear();
         self.asked.clear();
         self.fetches.waiting.clear();
+    }
+
+    /// Forgets what the connection said.
+    fn forget(&mut self) {
+        self.drop_requests();
         self.sequences = Sequences::default();
         self.replica = blank(&self.subject);
         for book in self.books.iter_mut().filter(|book| !matches!(book.state, State::Unwanted)) {
@@ -739,7 +813,7 @@ impl Desk {
         }
         if now_ns.saturating_sub(self.last_traffic_ns) >= self.etiquette.silence_ns {
             let seconds = self.etiquette.silence_ns / S;
-            self.on_lost(now, &format!("nothing came for {seconds} s"));
+            self.on_lost(now, Loss::Broken, &format!("nothing came for {seconds} s"));
             self.orders.push_back(Order::HangUp);
             return;
         }

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use tickstorm_load::Histogram;
 use tickstorm_market::SymbolId;
-use tickstorm_venue::Decoded;
 use tickstorm_venue::decoded::DepthForm;
+use tickstorm_venue::protocol::Channel;
+use tickstorm_venue::{Decoded, Venue};
 
 /// Things that messages said of the market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConsumeCounts {
     /// Public trades, and trades summed.
     pub trades: u64,
-    /// Updates of books.
+    /// Updates of books; of books that the venue tells whole each time, each.
     pub book_updates: u64,
-    /// Books told whole.
+    /// First states of books, as each subscription begins with one at most venues. No events.
     pub book_snapshots: u64,
     /// Levels in both.
     pub levels: u64,
@@ -22,14 +23,22 @@ pub struct ConsumeCounts {
     pub tickers: u64,
     /// Best prices.
     pub quotes: u64,
+    /// Statistics and best prices with which a subscription begins. No events.
+    pub first_states: u64,
     /// Everything else: states of instruments, news of accounts.
     pub others: u64,
 }
 
 impl ConsumeCounts {
-    /// All of them; a book, of however many levels, is one.
+    /// Things that have happened on the market since the subscription; an update of a book, of however many levels, is
+    /// one.
     pub fn events(&self) -> u64 {
-        self.trades + self.book_updates + self.book_snapshots + self.tickers + self.quotes + self.others
+        self.trades + self.book_updates + self.tickers + self.quotes + self.others
+    }
+
+    /// What was told of before the subscription.
+    pub fn states(&self) -> u64 {
+        self.book_snapshots + self.first_states
     }
 
     /// Adds what `other` counted.
@@ -40,6 +49,7 @@ impl ConsumeCounts {
         self.levels += other.levels;
         self.tickers += other.tickers;
         self.quotes += other.quotes;
+        self.first_states += other.first_states;
         self.others += other.others;
     }
 }
@@ -83,13 +93,78 @@ impl ConsumeFaults {
     }
 }
 
+/// The server has taken its leave, as venues do once a day and before they are maintained. That is no fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumeClosing {
+    /// When, ms since the beginning.
+    pub at_ms: u64,
+    /// What it said, as `closed: code 1001`.
+    pub text: String,
+}
+
+/// Subscriptions whose first message is still to come, by instrument. That message tells what was before: a book, the
+/// last statistics, the best prices.
+#[derive(Debug, Clone)]
+pub(super) struct FirstStates(Box<[FirstsOfSymbol]>);
+
+/// How many of each kind are to come.
+#[derive(Debug, Clone, Copy, Default)]
+struct FirstsOfSymbol {
+    books: u8,
+    tickers: u8,
+    quotes: u8,
+}
+
+impl FirstStates {
+    pub(super) fn none(symbols: usize) -> Self {
+        Self(vec![FirstsOfSymbol::default(); symbols].into())
+    }
+
+    /// These instruments have been subscribed to.
+    pub(super) fn expect(&mut self, venue: Venue, channel: Channel, symbols: &[SymbolId]) {
+        // Books of Binance are fetched, and its streams begin with what happens next.
+        if venue == Venue::Binance {
+            return;
+        }
+        for symbol in symbols {
+            let Some(firsts) = self.0.get_mut(symbol.0 as usize) else { continue };
+            match channel {
+                Channel::Book { .. } | Channel::TopOfBook { .. } => firsts.books = 1,
+                Channel::Tickers => firsts.tickers += 1,
+                // Kraken tells best prices in statistics.
+                Channel::Quotes if venue == Venue::Kraken => firsts.tickers += 1,
+                Channel::Quotes => firsts.quotes += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether this is the first message of a subscription.
+    #[inline]
+    fn take(&mut self, said: &Decoded<'_>, symbol: SymbolId) -> bool {
+        let Some(firsts) = self.0.get_mut(symbol.0 as usize) else { return false };
+        let to_come = match said {
+            // An update that is still under way from before a book was asked for again is none.
+            Decoded::Depth(update) if update.form == DepthForm::Snapshot => &mut firsts.books,
+            Decoded::Ticker(_) => &mut firsts.tickers,
+            Decoded::Quote(_) => &mut firsts.quotes,
+            _ => return false,
+        };
+        let is_first = *to_come > 0;
+        *to_come -= u8::from(is_first);
+        is_first
+    }
+}
+
 /// Counts of a whole session. What is counted a message stands first.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) symbols: Vec<SymbolTally>,
     pub(super) frames: u64,
+    pub(super) market_frames: u64,
     pub(super) bytes: u64,
     pub(super) events: u64,
+    pub(super) first_states: FirstStates,
     /// Since it was last taken away.
     age: Histogram,
     /// Messages that say they were made after they came: by another clock.
@@ -103,6 +178,8 @@ pub(super) struct Tally {
     pub(super) resyncs: u64,
     pub(super) connections: u64,
     pub(super) losses: u64,
+    pub(super) closes: u64,
+    pub(super) closings: Vec<ConsumeClosing>,
     pub(super) fetched: u64,
     pub(super) fetches_failed: u64,
     pub(super) snapshots_too_old: u64,
@@ -121,8 +198,10 @@ impl Tally {
         Self {
             symbols: vec![SymbolTally::default(); symbols],
             frames: 0,
+            market_frames: 0,
             bytes: 0,
             events: 0,
+            first_states: FirstStates::none(symbols),
             age: Histogram::new(),
             ahead: 0,
             max_age_ns,
@@ -134,35 +213,48 @@ impl Tally {
             resyncs: 0,
             connections: 0,
             losses: 0,
+            closes: 0,
+            closings: Vec::new(),
             fetched: 0,
             fetches_failed: 0,
             snapshots_too_old: 0,
         }
     }
 
-    /// Counts what a message says.
+    /// Counts what a message says, and tells whether that is news: no first state of a subscription.
     #[inline]
-    pub(super) fn count(&mut self, said: &Decoded<'_>) {
+    pub(super) fn count(&mut self, said: &Decoded<'_>) -> bool {
         let Some(symbol) = symbol_of(said) else {
             self.events += 1;
-            return;
+            return true;
         };
-        let Some(of_symbol) = self.symbols.get_mut(symbol.0 as usize) else { return };
+        let Some(of_symbol) = self.symbols.get_mut(symbol.0 as usize) else { return false };
         let counts = &mut of_symbol.counts;
+        let is_first = self.first_states.take(said, symbol);
         match said {
             Decoded::Depth(update) => {
-                match update.form {
-                    DepthForm::Snapshot => counts.book_snapshots += 1,
-                    DepthForm::Update => counts.book_updates += 1,
+                match is_first {
+                    true => counts.book_snapshots += 1,
+                    false => counts.book_updates += 1,
                 }
                 counts.levels += (update.bids.len() + update.asks.len()) as u64;
             }
+            _ if is_first => counts.first_states += 1,
             Decoded::Trade(_) | Decoded::Aggregate(_) => counts.trades += 1,
             Decoded::Ticker(_) => counts.tickers += 1,
             Decoded::Quote(_) => counts.quotes += 1,
             _ => counts.others += 1,
         }
-        self.events += 1;
+        self.events += u64::from(!is_first);
+        !is_first
+    }
+
+    /// Notes that the server has taken its leave.
+    pub(super) fn close(&mut self, now_ns: u64, said: &str) {
+        self.closes += 1;
+        if self.closings.len() < FAULTS_IN_FULL {
+            self.closings.push(ConsumeClosing { at_ms: now_ns / 1_000_000, text: said.to_owned() });
+        }
     }
 
     /// Notes how old a message is by its own time.

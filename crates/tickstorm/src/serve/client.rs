@@ -1,9 +1,9 @@
 //! One client: its connection, what it has subscribed to, and what became of what it was owed.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
 use tickstorm_load::Histogram;
-use tickstorm_market::AccountId;
+use tickstorm_market::{AccountId, Kind};
 use tickstorm_net::{Link, Mark, observe::PingProbe};
 use tickstorm_venue::{
     Numbering, Venue,
@@ -32,8 +32,8 @@ pub(super) struct Client<T> {
     pub keep: Keep,
     pub meter: ConnectionMeter,
     pub stage: Stage,
-    /// Names of the topics that it has unsubscribed from.
-    forgone: BTreeSet<String>,
+    /// The topics that it has unsubscribed from.
+    forgone: HashSet<Topic>,
     /// Pings behind the data; from the first one on.
     pub probe: Option<Box<PingProbe>>,
     /// How far behind it is, and was at its worst in the measured phase.
@@ -114,7 +114,9 @@ pub(super) struct Tally {
     pub folded: u64,
     pub dropped: u64,
     pub lost: u64,
-    /// Data frames and bytes of all kinds that the kernel took.
+    /// What was put on its way, by the kind's place in [`Kind::ALL`].
+    pub by_kind: [OfKind; Kind::ALL.len()],
+    /// Data frames that the kernel took, and bytes of all kinds, those before the measured phase among them.
     pub frames: u64,
     pub bytes: u64,
     /// Made with the first message: an idle client costs nothing.
@@ -126,6 +128,13 @@ pub(super) struct Tally {
     pub resubscriptions: u64,
     pub missed_pongs: u64,
     pub end: Option<End>,
+}
+
+/// What was put on its way to a client of one kind of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct OfKind {
+    pub messages: u64,
+    pub frames: u64,
 }
 
 /// How a connection ended.
@@ -169,6 +178,14 @@ impl Cause {
 }
 
 impl Tally {
+    /// A frame that tells so many messages is put on its way.
+    #[inline]
+    pub(super) fn on_placed(&mut self, kind: Kind, messages: u32) {
+        let of_kind = &mut self.by_kind[kind as usize];
+        of_kind.messages += u64::from(messages);
+        of_kind.frames += 1;
+    }
+
     /// The kernel took all of a mark's frames.
     pub(super) fn on_delivered(&mut self, mark: &Mark, lag_ns: u64) {
         let messages = u64::from(mark.messages);
@@ -204,7 +221,7 @@ impl<T> Client<T> {
             tally: Tally { came_ns: now_ns, ..Tally::default() },
             keep: Keep { heard_ns: now_ns, said_ns: now_ns, ..Keep::default() },
             stage: Stage::Open,
-            forgone: BTreeSet::new(),
+            forgone: HashSet::new(),
             probe: None,
             ages: Ages::default(),
             worst: Ages::default(),
@@ -216,7 +233,7 @@ impl<T> Client<T> {
 
     /// Adds a subscription.
     pub(super) fn remember(&mut self, held: Held) {
-        if self.forgone.remove(&held.topic.name) {
+        if self.forgone.remove(&held.topic) {
             self.tally.resubscriptions += 1;
         }
         self.held.push(held);
@@ -226,13 +243,13 @@ impl<T> Client<T> {
     /// Notes that a subscription was given up, to know it if it comes again.
     pub(super) fn forgo(&mut self, topic: &Topic) {
         if self.forgone.len() < MOST_FORGONE {
-            self.forgone.insert(topic.name.clone());
+            self.forgone.insert(topic.clone());
         }
     }
 
     /// The subscription to a topic, in whatever words.
     pub(super) fn find(&self, topic: &Topic) -> Option<usize> {
-        self.held.iter().position(|held| held.topic.name == topic.name || is_same(&held.topic, topic))
+        self.held.iter().position(|held| is_same(&held.topic, topic))
     }
 
     pub(super) fn topics(&self) -> Vec<Topic> {
@@ -240,12 +257,13 @@ impl<T> Client<T> {
     }
 }
 
-/// Names tell topics apart where the channel does not say everything, as the speed of a book.
-fn is_same(one: &Topic, other: &Topic) -> bool {
+/// Whether two topics are one subscription. Names tell topics apart where the channel does not say everything, as the
+/// speed of a book; where they are those of channels, or there are none, symbols do.
+pub(super) fn is_same(one: &Topic, other: &Topic) -> bool {
     one.channel == other.channel
         && one.symbol == other.symbol
-        && (one.name.is_empty() || other.name.is_empty())
+        && (one.name == other.name || one.name.is_empty() || other.name.is_empty())
 }
 
-/// More names than these are not remembered: resubscriptions are then counted too low.
+/// More topics than these are not remembered: resubscriptions are then counted too low.
 const MOST_FORGONE: usize = 10_000;

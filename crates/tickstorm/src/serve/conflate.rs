@@ -16,6 +16,7 @@ pub(super) struct Folds(BTreeMap<StreamId, Fold>);
 /// What is held back of one stream.
 #[derive(Debug)]
 struct Fold {
+    kind: Kind,
     /// When the oldest message in it was due.
     due_ns: u64,
     messages: u32,
@@ -27,6 +28,8 @@ enum Content {
     Levels(Box<Levels>),
     /// The last wire message, of kinds where that says all.
     Last(Vec<u8>),
+    /// Nothing: the stream begins anew, with what a new subscriber is sent.
+    Anew,
 }
 
 /// Book updates as one.
@@ -58,7 +61,9 @@ pub(super) struct Folder {
 #[derive(Debug)]
 pub(super) struct Folded {
     pub stream: StreamId,
-    pub bytes: Vec<u8>,
+    pub kind: Kind,
+    /// None where the stream begins anew.
+    pub bytes: Option<Vec<u8>>,
     pub due_ns: u64,
     pub messages: u32,
 }
@@ -82,14 +87,16 @@ impl Folder {
     ) -> bool {
         let content = match kind {
             Kind::Quote | Kind::Ticker => Content::Last(bytes.to_vec()),
-            Kind::Book if self.can_fold_books() => match self.levels(bytes) {
+            // Bybit counts messages, so that a folded one would leave a gap; a snapshot begins the count anew.
+            Kind::Book if self.venue == Venue::Bybit => Content::Anew,
+            Kind::Book => match self.levels(bytes) {
                 Some(levels) => Content::Levels(Box::new(levels)),
                 None => return false,
             },
             _ => return false,
         };
         match folds.0.get_mut(&stream) {
-            None => drop(folds.0.insert(stream, Fold { due_ns, messages, content })),
+            None => drop(folds.0.insert(stream, Fold { kind, due_ns, messages, content })),
             Some(fold) => {
                 match (&mut fold.content, content) {
                     (Content::Levels(held), Content::Levels(next)) => {
@@ -105,11 +112,6 @@ impl Folder {
             }
         }
         true
-    }
-
-    /// Bybit counts messages, so that a folded one would leave a gap.
-    fn can_fold_books(&self) -> bool {
-        self.venue != Venue::Bybit
     }
 
     fn levels(&mut self, bytes: &[u8]) -> Option<Levels> {
@@ -128,10 +130,12 @@ impl Folder {
         let held = std::mem::take(&mut folds.0).into_iter();
         held.filter_map(|(stream, fold)| {
             let bytes = match fold.content {
-                Content::Last(bytes) => bytes,
-                Content::Levels(levels) => levels.written(encoder)?,
+                Content::Last(bytes) => Some(bytes),
+                Content::Levels(levels) => Some(levels.written(encoder)?),
+                Content::Anew => None,
             };
-            Some(Folded { stream, bytes, due_ns: fold.due_ns, messages: fold.messages })
+            let Fold { kind, due_ns, messages, .. } = fold;
+            Some(Folded { stream, kind, bytes, due_ns, messages })
         })
         .collect()
     }
@@ -157,14 +161,14 @@ impl Folds {
         self.0.contains_key(&stream)
     }
 
-    /// Forgets a stream; how many messages were held back, and since when.
-    pub(super) fn forget(&mut self, stream: StreamId) -> Option<(u32, u64)> {
-        self.0.remove(&stream).map(|fold| (fold.messages, fold.due_ns))
+    /// Forgets a stream; how many messages were held back.
+    pub(super) fn forget(&mut self, stream: StreamId) -> Option<u32> {
+        self.0.remove(&stream).map(|fold| fold.messages)
     }
 
     /// Forgets everything, with what [`forget`](Folds::forget) would have said of each.
-    pub(super) fn forget_all(&mut self) -> impl Iterator<Item = (u32, u64)> + use<> {
-        std::mem::take(&mut self.0).into_values().map(|fold| (fold.messages, fold.due_ns))
+    pub(super) fn forget_all(&mut self) -> impl Iterator<Item = u32> + use<> {
+        std::mem::take(&mut self.0).into_values().map(|fold| fold.messages)
     }
 }
 

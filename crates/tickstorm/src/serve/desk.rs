@@ -3,20 +3,23 @@
 //! It works in the front's threads. What only the market knows it asks the engine for, which answers between two turns.
 
 use std::{
+    collections::BTreeMap,
+    net::IpAddr,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
         mpsc::{self, Sender, SyncSender},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tickstorm_market::{AccountId, Listing, Snapshot, SymbolId, Ticker};
 use tickstorm_net::{Arrival, Poller, WebAnswer, WebRequest};
 use tickstorm_venue::{
-    Rest, Venue, VenueOptions,
+    Rest, Venue,
     access::{Keys, SignedRequest},
     decoded::AssetBalance,
+    limits::{AddressMeter, LimitProfile, Limits, Overstep},
     rest::{Answer, Call, Facts as RestFacts, HttpRequest, RestError},
     route::{Asked, Entry, Route, SocketEntry, route},
 };
@@ -25,6 +28,7 @@ use super::{
     client::Who,
     floor::Entrance,
     grade::{Grade, Posted, read_post},
+    spec::ServeSpec,
 };
 
 /// What the engine is asked.
@@ -56,13 +60,15 @@ pub(super) struct Facts {
     pub tickers: Vec<Option<Ticker>>,
 }
 
-/// How often clients have asked.
+/// How often clients have asked, and whether anybody is still there to answer.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
     pub requests: AtomicU64,
     pub refused: AtomicU64,
     /// For a book: each is a client that starts, or starts again.
     pub snapshots: AtomicU64,
+    /// The run is over: who comes now is turned away.
+    pub are_closed: AtomicBool,
 }
 
 /// Where requests are answered.
@@ -74,6 +80,9 @@ pub(super) struct Desk {
     poller: Arc<Poller>,
     counts: Arc<Asks>,
     authority: std::sync::OnceLock<String>,
+    limits: LimitProfile,
+    meters: Mutex<BTreeMap<(usize, IpAddr), AddressMeter>>,
+    opened: Instant,
     /// Unix time of wire time zero.
     start_unix_ns: u64,
 }
@@ -81,20 +90,26 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(
         listing: &Listing,
-        (options, start_unix_ns): (&VenueOptions, u64),
+        (spec, start_unix_ns): (&ServeSpec, u64),
         keys: Arc<[Keys]>,
         asks: Sender<Ask>,
         poller: Arc<Poller>,
         counts: Arc<Asks>,
     ) -> Self {
         Self {
-            rests: Venue::ALL.iter().map(|&venue| Rest::with_options(venue, listing, options)).collect(),
+            rests: Venue::ALL
+                .iter()
+                .map(|&venue| Rest::with_options(venue, listing, &spec.options))
+                .collect(),
             listing: listing.clone(),
             keys,
             asks,
             poller,
             counts,
             authority: std::sync::OnceLock::new(),
+            limits: spec.limits,
+            meters: Mutex::default(),
+            opened: Instant::now(),
             start_unix_ns,
         }
     }
@@ -102,6 +117,30 @@ impl Desk {
     /// The authority that clients are to trust; set once it is known.
     pub(super) fn set_authority(&self, pem: &str) {
         let _ = self.authority.set(pem.to_owned());
+    }
+
+    /// Counts something that an address does against what the venue allows; none if it may.
+    fn overstep(
+        &self,
+        venue: Venue,
+        peer: IpAddr,
+        count: impl FnOnce(&mut AddressMeter, u64) -> Result<(), Overstep>,
+    ) -> Option<(u16, Option<u64>)> {
+        if self.limits == LimitProfile::Off {
+            return None;
+        }
+        let now_ns = self.opened.elapsed().as_nanos() as u64;
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        if meters.len() >= MOST_ADDRESSES {
+            meters.clear();
+        }
+        let meter = meters
+            .entry((venue as usize, peer))
+            .or_insert_with(|| AddressMeter::new(&Limits::new(venue, self.limits)));
+        match count(meter, now_ns) {
+            Err(Overstep::Http { status, retry_after_s }) => Some((status, retry_after_s)),
+            _ => None,
+        }
     }
 
     fn ask<R>(&self, make: impl FnOnce(SyncSender<R>) -> Ask) -> Option<R> {
@@ -116,8 +155,22 @@ impl Desk {
     }
 
     fn answer_rest(&self, route: &Route, request: &WebRequest) -> WebAnswer {
+        if self.counts.are_closed.load(Relaxed) {
+            return run_is_over();
+        }
         let rest = &self.rests[route.venue as usize];
         let Some(now) = self.facts(Want::Time) else { return out_of_reach() };
+        let weight = weight(route, request);
+        let meter = |meter: &mut AddressMeter, now_ns| meter.on_request(now_ns, weight);
+        if let Some((status, retry_after_s)) = self.overstep(route.venue, request.peer.ip(), meter) {
+            self.counts.refused.fetch_add(1, Relaxed);
+            let mut answer = web(rest.refuse(&RestError::TooFrequent, now.now_unix_ns));
+            answer.status = status;
+            return match retry_after_s {
+                Some(seconds) => answer.with("Retry-After", seconds.to_string()),
+                None => answer,
+            };
+        }
         let outcome = rest
             .read_request(&HttpRequest {
                 method: &request.method,
@@ -227,8 +280,17 @@ impl tickstorm_net::Desk for Desk {
     }
 
     fn admit(&self, request: &WebRequest) -> Result<(), WebAnswer> {
+        if self.counts.are_closed.load(Relaxed) {
+            return Err(run_is_over());
+        }
         match route(&request.path, &request.query, Asked::WebSocket) {
-            Some(Route { entry: Entry::Socket(_), .. }) => Ok(()),
+            Some(Route { venue, entry: Entry::Socket(_), .. }) => {
+                let meter = |meter: &mut AddressMeter, now_ns| meter.on_connect(now_ns);
+                match self.overstep(venue, request.peer.ip(), meter) {
+                    Some((status, _)) => Err(WebAnswer::text(status, "too many connections in a short time")),
+                    None => Ok(()),
+                }
+            }
             _ => Err(unknown_path(&request.path)),
         }
     }
@@ -254,6 +316,27 @@ impl tickstorm_net::Desk for Desk {
     }
 }
 
+/// What a request weighs: at Binance a book the more the deeper it is, and the list of instruments twenty.
+fn weight(route: &Route, request: &WebRequest) -> u32 {
+    if route.venue != Venue::Binance {
+        return 1;
+    }
+    let limit = || {
+        let pairs = request.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(name, _)| *name == "limit").find_map(|(_, value)| value.parse::<u32>().ok())
+    };
+    match route.path.as_str() {
+        "/api/v3/depth" => match limit().unwrap_or(100) {
+            0..=100 => 5,
+            101..=500 => 25,
+            501..=1000 => 50,
+            _ => 250,
+        },
+        "/api/v3/exchangeInfo" => 20,
+        _ => 1,
+    }
+}
+
 fn web(answer: Answer) -> WebAnswer {
     let Answer { status, headers, body } = answer;
     let plain = WebAnswer::json(status, body);
@@ -275,12 +358,19 @@ fn out_of_reach() -> WebAnswer {
     WebAnswer::text(503, "the exchange does not answer").with("Retry-After", "1")
 }
 
+fn run_is_over() -> WebAnswer {
+    WebAnswer::text(503, "the exchange is closing")
+}
+
 /// What clients sign with their own clocks is checked by the clock on the wall.
 fn real_unix_ms() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
 }
+
+/// Addresses times venues whose requests are counted; then counting begins anew.
+const MOST_ADDRESSES: usize = 10_000;
 
 /// How long a request waits for the engine.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -15,8 +15,8 @@ use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId, Ti
 use tickstorm_net::{
     CloseReason, Link, Mark, Scratch, Silence, Turn,
     frame::{Incoming, Opcode},
-    observe::PingProbe,
 };
+use tickstorm_report::Summary;
 use tickstorm_venue::{
     Rest, Venue,
     access::Keys,
@@ -31,9 +31,10 @@ use crate::stall::Intervals;
 
 use super::{
     client::{Cause, Client, End, Held, Source, Stage, Subscriber, Tally, Who},
-    conflate::Folder,
+    conflate::{Folded, Folder},
     gauge::{Ages, Seen},
     grade::Grader,
+    outlet::TURN_BYTES,
     shop::Shop,
     spec::{ServeSpec, SlowClient},
 };
@@ -71,11 +72,13 @@ pub(super) struct Floor<T> {
     dirty: Vec<usize>,
     /// Clients for which what their sockets wait for may have changed.
     pub(super) changed: Vec<usize>,
+    /// Clients that had more to say than a turn has time for.
+    pub(super) restless: Vec<usize>,
     /// Clients that have subscribed to something since somebody looked.
     pub(super) subscribers_new: Vec<usize>,
     /// Connections that are over: to be closed by whoever opened them.
     pub(super) ended: Vec<(usize, Link<T>)>,
-    pub(super) past: Vec<Past>,
+    pub(super) past: PastClients,
 
     epoch: u8,
     /// Of the measured phase.
@@ -108,12 +111,38 @@ pub(super) struct Past {
     pub number: u32,
     pub who: Who,
     pub venue: Venue,
+    /// Without its histogram, of which the summary is kept.
     pub tally: Tally,
+    pub lag: Summary,
+    pub round_trips: Summary,
     /// At its worst in the measured phase, and at the end.
     pub worst: Ages,
     pub last: Ages,
-    pub probe: Option<Box<PingProbe>>,
     pub seen: Seen,
+}
+
+/// Clients that are gone: the first of them each for itself, and all together.
+#[derive(Debug, Default)]
+pub(super) struct PastClients {
+    pub kept: Vec<Past>,
+    pub left_out: u64,
+    /// Of all of them: market events, frames and bytes.
+    pub delivered: [u64; 3],
+}
+
+impl PastClients {
+    fn add(&mut self, client: Past) {
+        let Tally { delivered, folded, frames, bytes, .. } = client.tally;
+        for (sum, more) in self.delivered.iter_mut().zip([delivered + folded, frames, bytes]) {
+            *sum += more;
+        }
+        // Clients that come and go without end must not fill the memory.
+        if self.kept.len() < MOST_PAST {
+            self.kept.push(client);
+        } else {
+            self.left_out += 1;
+        }
+    }
 }
 
 /// What came through the door.
@@ -200,9 +229,10 @@ impl<T: Read + Write> Floor<T> {
             scratch: Scratch::default(),
             dirty: Vec::new(),
             changed: Vec::new(),
+            restless: Vec::new(),
             subscribers_new: Vec::new(),
             ended: Vec::new(),
-            past: Vec::new(),
+            past: PastClients::default(),
             epoch: 0,
             market_messages: 0,
             recording,
@@ -263,6 +293,10 @@ impl<T: Read + Write> Floor<T> {
                 client.keep.heard_ns = now_ns;
             }
             for said in said.drain(..) {
+                // What one client asks for is no single turn: else a few requests could fill the memory.
+                if self.turn.len() >= TURN_BYTES {
+                    self.flush(now_ns);
+                }
                 match said {
                     Said::Text(text) => self.on_text(key, &text, books, now_ns),
                     Said::Ping(payload) => {
@@ -282,8 +316,8 @@ impl<T: Read + Write> Floor<T> {
                 Err(silence) => return self.end(key, Cause::Vanished, None, &silence.to_string(), now_ns),
             }
         }
-        // There is more, and a socket that was read may not say so again.
-        self.changed.push(key);
+        // There may be more behind a socket that does not say so again.
+        self.restless.push(key);
     }
 
     fn on_text(&mut self, key: usize, text: &[u8], books: &dyn Books, now_ns: u64) {
@@ -349,9 +383,9 @@ impl<T: Read + Write> Floor<T> {
             shop.push(&message, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
         }
         if !self.grader.is_idle()
-            && let Body::Quote(quote) = &message.body
+            && let Body::Book(change) = &message.body
         {
-            self.grader.on_quote(message.symbol, quote, self.time.floor_ns(message.due_ns));
+            self.grader.on_change(message.symbol, change, self.time.floor_ns(message.due_ns));
         }
         if let Some(account) = account_of(&message.body)
             && !self.owners.is_empty()
@@ -440,6 +474,7 @@ impl<T: Read + Write> Floor<T> {
                     self.recording.on_due(1);
                     self.recording.count_kind(kind as usize, 1);
                     tally.owed += 1;
+                    tally.on_placed(kind, 1);
                 }
                 link.push(self.turn.text(bytes), due_ns, messages);
                 messages = 0;
@@ -534,34 +569,55 @@ impl<T: Read + Write> Floor<T> {
         let queued = client.link.queued();
         if queued > limit {
             client.is_full = true;
-            if self.spec.slow_client == SlowClient::Disconnect && client.stage == Stage::Open {
+            let most = match self.spec.slow_client {
+                SlowClient::Disconnect => limit,
+                SlowClient::Conflate | SlowClient::Drop => limit.saturating_add(ANSWERS_MOST),
+            };
+            if queued > most && client.stage == Stage::Open {
                 self.cut_off(key, now_ns);
             }
         } else if client.is_full && queued <= limit / 2 {
             client.is_full = false;
-            self.release_folds(key);
+            self.release_folds(key, now_ns);
         }
     }
 
     /// There is room again: what was held back is told.
-    fn release_folds(&mut self, key: usize) {
+    fn release_folds(&mut self, key: usize, now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         if client.folds.is_empty() {
             return;
         }
         let Some(shop) = self.shops[client.venue as usize].as_deref_mut() else { return };
+        let wire_ns = self.time.wire_ns(now_ns);
         for folded in shop.folder.release(&mut client.folds) {
-            let frame = match numbering_place(client.venue, &folded.bytes) {
+            let Folded { stream, kind, due_ns, mut messages, .. } = folded;
+            let Some(bytes) = folded.bytes else {
+                if messages > 0 {
+                    client.tally.on_placed(kind, messages);
+                }
+                let Client { numbering, link, .. } = &mut *client;
+                let turn = &mut self.turn;
+                shop.publisher.greet(stream, None, wire_ns, numbering, &mut |bytes| {
+                    link.push(turn.text(bytes), due_ns, std::mem::take(&mut messages));
+                });
+                continue;
+            };
+            let frame = match numbering_place(client.venue, &bytes) {
                 Some(place) => {
                     client.numbering.frames += 1;
-                    replaced(&mut self.turn, &folded.bytes, &place, client.numbering.frames - 1)
+                    replaced(&mut self.turn, &bytes, &place, client.numbering.frames - 1)
                 }
-                None => match shop.wrapping_of(folded.stream, key) {
-                    Some(name) => wrap(&mut self.turn, name, &folded.bytes),
-                    None => self.turn.text(&folded.bytes),
+                None => match shop.wrapping_of(stream, key) {
+                    Some(name) => wrap(&mut self.turn, name, &bytes),
+                    None => self.turn.text(&bytes),
                 },
             };
-            client.link.push(frame, folded.due_ns, folded.messages);
+            client.link.push(frame, due_ns, messages);
+            // What is held back from before the measured phase has no messages in it that count.
+            if messages > 0 {
+                client.tally.on_placed(kind, messages);
+            }
         }
         self.touch(key);
     }
@@ -654,23 +710,27 @@ impl<T: Read + Write> Floor<T> {
         let Some(client) = self.clients[key].take() else { return };
         let mut client = *client;
         let at_ns = self.time.measured_ns(now_ns);
-        let waiting: u64 =
-            client.link.waiting().filter(|mark| mark.epoch > 0).map(|mark| u64::from(mark.messages)).sum();
+        let waiting = client.link.waiting().filter(|mark| mark.epoch > 0);
+        let waiting: u64 = waiting.map(|mark| u64::from(mark.messages)).sum();
+        // The turn may be under way.
+        let waiting = waiting + client.link.messages_pushed(1);
         if waiting > 0 {
             let reason = if cause == Cause::RunEnded { Dropped::Unsent } else { Dropped::Lost };
             self.recording.on_dropped(reason, at_ns, waiting);
             client.tally.lost += waiting;
         }
         client.tally.end.get_or_insert(End { at_ns: now_ns, cause, code, text: text.to_owned() });
-        self.past.push(Past {
+        let lag = client.tally.lag.take();
+        self.past.add(Past {
             key,
             number: client.number,
             who: client.who,
             venue: client.venue,
             tally: client.tally,
+            lag: lag.as_deref().map(Summary::from).unwrap_or_default(),
+            round_trips: client.probe.map(|probe| probe.round_trips().into()).unwrap_or_default(),
             worst: client.worst,
             last: client.ages,
-            probe: client.probe,
             seen: Seen::default(),
         });
         self.ended.push((key, client.link));
@@ -679,7 +739,9 @@ impl<T: Read + Write> Floor<T> {
     fn unsubscribe_all(&mut self, key: usize) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         let held = std::mem::take(&mut client.held);
-        let dropped: u64 = client.folds.forget_all().map(|(messages, _)| u64::from(messages)).sum();
+        let dropped: u64 = client.folds.forget_all().map(u64::from).sum();
+        // What was held back before the measured phase was not owed.
+        let dropped = if self.epoch > 0 { dropped } else { 0 };
         client.tally.dropped += dropped;
         let (venue, account) = (client.venue, client.account.take());
         for Held { source, .. } in held {
@@ -747,7 +809,10 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// What was held back from a client will not be told.
-    pub(super) fn drop_folded(&mut self, key: usize, messages: u32, _due_ns: u64) {
+    pub(super) fn drop_folded(&mut self, key: usize, messages: u32) {
+        if self.epoch == 0 {
+            return;
+        }
         let Some(client) = self.clients.get_mut(key).and_then(Option::as_deref_mut) else { return };
         client.tally.dropped += u64::from(messages);
         self.recording.on_dropped(Dropped::SlowClient, self.last_measured_ns(), u64::from(messages));
@@ -799,6 +864,10 @@ impl<T: Read + Write> Out<'_, T> {
                 let what = (frame.stream, frame.kind);
                 let folds = &mut client.folds;
                 if !(may_hold && folder.hold(folds, what, frame.bytes, (due_ns, frame.messages))) {
+                    // Where messages of the connection are numbered, that one is missing is to be seen.
+                    if !may_hold && frame.number.is_some() {
+                        client.numbering.frames += 1;
+                    }
                     dropped += u64::from(frame.messages);
                     if self.recording.is_some() {
                         client.tally.dropped += u64::from(frame.messages);
@@ -823,6 +892,9 @@ impl<T: Read + Write> Out<'_, T> {
                 (None, None) => shared.get_or_insert_with(|| self.turn.text(frame.bytes)).clone(),
             };
             client.link.push(range, due_ns, frame.messages);
+            if self.recording.is_some() {
+                client.tally.on_placed(frame.kind, frame.messages);
+            }
             if !client.is_dirty {
                 client.is_dirty = true;
                 self.dirty.push(subscriber.key);
@@ -903,8 +975,15 @@ fn account_of(body: &Body) -> Option<AccountId> {
     }
 }
 
+/// What is neither folded nor dropped may wait for a client beyond its queue: snapshots and answers that it asked for
+/// and does not read. Then it is cut off, however slow clients are treated.
+const ANSWERS_MOST: usize = 16 << 20;
+
 /// Reads of one client in a turn: one that talks without end is heard again when the others have had theirs.
 const READS_A_TURN: usize = 16;
+
+/// Clients that are gone and are remembered one by one.
+const MOST_PAST: usize = 1_000;
 
 /// How long a client that is taken leave of has to answer.
 const LEAVE_NS: u64 = 2_000_000_000;

@@ -78,6 +78,18 @@ impl Gallery {
         }
     }
 
+    /// Nothing is seen at all.
+    #[cfg(test)]
+    pub(super) fn blind() -> Self {
+        Self {
+            observer: None,
+            diag: None,
+            watches: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            is_feeding: false,
+        }
+    }
+
     pub(super) fn enter(&mut self, key: usize, local: SocketAddr, peer: SocketAddr) {
         if let Some(observer) = &self.observer {
             self.watches.insert(key, observer.watch(local, peer));

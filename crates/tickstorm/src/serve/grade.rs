@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize;
 use tickstorm_load::Histogram;
-use tickstorm_market::{Instrument, Listing, Quote, SymbolId};
+use tickstorm_market::{BookChange, Instrument, Listing, Side, Snapshot, SymbolId};
 use tickstorm_venue::Venue;
 
 /// What a client says its best prices are.
@@ -121,11 +121,56 @@ fn steps(text: &str, step: u64) -> Option<u64> {
     (step > 0 && units.is_multiple_of(step)).then(|| units / step)
 }
 
-/// The best prices of symbols that somebody has posted about, back in time.
+/// The books of symbols that somebody has posted about, and their best prices back in time.
 #[derive(Debug, Default)]
 pub(super) struct Grader {
-    histories: BTreeMap<SymbolId, VecDeque<Best>>,
+    followed: BTreeMap<SymbolId, Followed>,
     pub results: BTreeMap<(String, SymbolId), PostTally>,
+}
+
+/// A symbol's book, changed as the market tells. Its best prices cannot be had from quotes: not every one is told.
+#[derive(Debug, Default)]
+struct Followed {
+    bids: BTreeMap<u32, u64>,
+    asks: BTreeMap<u32, u64>,
+    history: VecDeque<Best>,
+}
+
+impl Followed {
+    fn new(book: &Snapshot, now_ns: u64) -> Self {
+        let mut it = Self {
+            bids: book.bids.iter().copied().collect(),
+            asks: book.asks.iter().copied().collect(),
+            history: VecDeque::new(),
+        };
+        it.remember(book.update_id, now_ns);
+        it
+    }
+
+    fn change(&mut self, change: &BookChange, now_ns: u64) {
+        let levels = match change.side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        };
+        if change.quantity == 0 {
+            levels.remove(&change.price);
+        } else {
+            levels.insert(change.price, change.quantity);
+        }
+        self.remember(change.update_id, now_ns);
+    }
+
+    fn remember(&mut self, update_id: u64, since_ns: u64) {
+        let level = |level: Option<(&u32, &u64)>| level.map_or((0, 0), |(&price, &lots)| (price, lots));
+        let (bid, ask) = (level(self.bids.last_key_value()), level(self.asks.first_key_value()));
+        if self.history.back().is_some_and(|last| (last.bid, last.ask) == (bid, ask)) {
+            return;
+        }
+        if self.history.len() >= MOST_BEST {
+            self.history.pop_front();
+        }
+        self.history.push_back(Best { update_id, since_ns, bid, ask });
+    }
 }
 
 /// Best prices and since when they were that.
@@ -148,24 +193,27 @@ pub(super) struct PostTally {
 }
 
 impl Grader {
-    /// Whether best prices are of interest at all.
+    /// Whether books are of interest at all.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.histories.is_empty()
+        self.followed.is_empty()
     }
 
-    /// The best prices have changed.
-    pub(super) fn on_quote(&mut self, symbol: SymbolId, quote: &Quote, now_ns: u64) {
-        let Some(history) = self.histories.get_mut(&symbol) else { return };
-        if history.len() >= MOST_BEST {
-            history.pop_front();
+    /// Whether a symbol is posted about that is not followed yet, and can be.
+    pub(super) fn wants(&self, symbol: SymbolId) -> bool {
+        self.followed.len() < MOST_SYMBOLS && !self.followed.contains_key(&symbol)
+    }
+
+    /// Follows the book of a symbol from here on.
+    pub(super) fn follow(&mut self, book: &Snapshot, now_ns: u64) {
+        self.followed.insert(book.symbol, Followed::new(book, now_ns));
+    }
+
+    /// A level of a book has changed.
+    pub(super) fn on_change(&mut self, symbol: SymbolId, change: &BookChange, now_ns: u64) {
+        if let Some(followed) = self.followed.get_mut(&symbol) {
+            followed.change(change, now_ns);
         }
-        history.push_back(Best {
-            update_id: quote.update_id,
-            since_ns: now_ns,
-            bid: (quote.bid, quote.bid_quantity),
-            ask: (quote.ask, quote.ask_quantity),
-        });
     }
 
     /// Grades what a client has posted.
@@ -188,11 +236,8 @@ impl Grader {
         grade
     }
 
-    fn find(&mut self, posted: &Posted, now_ns: u64) -> Grade {
-        if !self.histories.contains_key(&posted.symbol) && self.histories.len() >= MOST_SYMBOLS {
-            return Grade::Unknown;
-        }
-        let history = self.histories.entry(posted.symbol).or_default();
+    fn find(&self, posted: &Posted, now_ns: u64) -> Grade {
+        let Some(Followed { history, .. }) = self.followed.get(&posted.symbol) else { return Grade::Unknown };
         let until_ns = |index: usize| history.get(index + 1).map(|next| next.since_ns);
         let stale_ns = |index: usize| until_ns(index).map_or(0, |until_ns| now_ns.saturating_sub(until_ns));
         match posted.sequence {
@@ -211,7 +256,8 @@ impl Grader {
                 let is_it = |best: &Best| (best.bid, best.ask) == (posted.bid, posted.ask);
                 match history.iter().rposition(is_it) {
                     Some(index) => Grade::Right { stale_ns: stale_ns(index) },
-                    None if history.is_empty() => Grade::Unknown,
+                    // It may be older than what is known.
+                    None if history.len() < 2 => Grade::Unknown,
                     None => Grade::Unseen,
                 }
             }
@@ -240,8 +286,14 @@ mod tests {
         Listing::synthetic(3, Seed::new(1))
     }
 
-    fn quote(update_id: u64, bid: u32) -> Quote {
-        Quote { update_id, bid, bid_quantity: 5, ask: bid + 1, ask_quantity: 7 }
+    fn book(update_id: u64) -> Snapshot {
+        Snapshot {
+            symbol: SymbolId(0),
+            sequence: 0,
+            update_id,
+            bids: vec![(10, 5), (9, 1)],
+            asks: vec![(11, 7), (12, 7)],
+        }
     }
 
     fn posted(sequence: Option<u64>, bid: u32) -> Posted {
@@ -284,19 +336,29 @@ mod tests {
     #[test]
     fn a_book_is_held_against_the_true_one_at_its_sequence() {
         let mut grader = Grader::default();
-        assert!(grader.is_idle());
+        assert!(grader.is_idle() && grader.wants(SymbolId(0)));
         assert_eq!(grader.grade(&posted(Some(4), 10), 0), Grade::Unknown);
-        for (update_id, bid, at_ms) in [(5, 10, 100), (8, 11, 200), (9, 10, 300)] {
-            grader.on_quote(SymbolId(0), &quote(update_id, bid), at_ms * MS);
+        grader.follow(&book(5), 100 * MS);
+        assert!(!grader.is_idle() && !grader.wants(SymbolId(0)) && grader.wants(SymbolId(1)));
+        assert_eq!(grader.grade(&posted(None, 13), 100 * MS), Grade::Unknown);
+        for (update_id, side, price, quantity, at_ms) in [
+            (6, Side::Buy, 9, 4, 150),
+            (7, Side::Sell, 11, 0, 200),
+            (8, Side::Buy, 11, 5, 200),
+            (9, Side::Buy, 11, 0, 300),
+            (10, Side::Sell, 11, 7, 300),
+        ] {
+            grader.on_change(SymbolId(0), &BookChange { update_id, side, price, quantity }, at_ms * MS);
         }
         let now_ns = 1_000 * MS;
         assert_eq!(grader.grade(&posted(Some(4), 10), now_ns), Grade::Unknown);
-        assert_eq!(grader.grade(&posted(Some(7), 10), now_ns), Grade::Right { stale_ns: 800 * MS });
+        // A change behind the best prices leaves them.
+        assert_eq!(grader.grade(&posted(Some(6), 10), now_ns), Grade::Right { stale_ns: 800 * MS });
         assert_eq!(grader.grade(&posted(Some(8), 10), now_ns), Grade::Wrong { bid: (11, 5), ask: (12, 7) });
         assert_eq!(grader.grade(&posted(Some(90), 10), now_ns), Grade::Right { stale_ns: 0 });
         assert_eq!(grader.grade(&posted(None, 11), now_ns), Grade::Right { stale_ns: 700 * MS });
         assert_eq!(grader.grade(&posted(None, 12), now_ns), Grade::Unseen);
         let result = &grader.results[&("a".to_owned(), SymbolId(0))];
-        assert_eq!((result.posts, result.correct, result.wrong, result.unknown), (7, 3, 2, 2));
+        assert_eq!((result.posts, result.correct, result.wrong, result.unknown), (8, 3, 2, 3));
     }
 }

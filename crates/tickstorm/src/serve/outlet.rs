@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::Ordering::Relaxed,
         mpsc::{Receiver, Sender},
     },
     time::{Duration, Instant},
@@ -20,8 +21,8 @@ use crate::outlet::{LaneState, Markets, Notice, Outlet, Taken};
 
 use super::{
     client::Cause,
-    desk::{Ask, Facts, Want},
-    floor::{Books, Entrance, Floor, Past},
+    desk::{Ask, Asks, Facts, Want},
+    floor::{Books, Entrance, Floor, PastClients},
     gauge::Gallery,
     grade::Grader,
     spec::ServeSpec,
@@ -34,6 +35,7 @@ pub(crate) struct ServeOutlet {
     events: Events,
     ready: Vec<Event>,
     asks: Receiver<Ask>,
+    counts: Arc<Asks>,
     results: Sender<Outcome>,
     gallery: Gallery,
     opened: Instant,
@@ -45,6 +47,7 @@ pub(crate) struct ServeOutlet {
 pub(super) struct Doorway {
     pub poller: Arc<Poller>,
     pub asks: Receiver<Ask>,
+    pub counts: Arc<Asks>,
     /// Where the clients' last figures go when the run is over.
     pub results: Sender<Outcome>,
     /// None where the system gave no thread for it.
@@ -56,7 +59,7 @@ pub(super) struct Doorway {
 /// What the floor leaves.
 #[derive(Default)]
 pub(super) struct Outcome {
-    pub past: Vec<Past>,
+    pub past: PastClients,
     pub grades: Grader,
     /// Messages of the market in the measured phase.
     pub market_messages: u64,
@@ -65,7 +68,7 @@ pub(super) struct Outcome {
 }
 
 /// What the markets of all shards know.
-struct MarketBooks<'a>(&'a Markets);
+pub(super) struct MarketBooks<'a>(pub(super) &'a Markets);
 
 impl Books for MarketBooks<'_> {
     fn book(&self, symbol: SymbolId) -> Option<Snapshot> {
@@ -81,13 +84,14 @@ impl Books for MarketBooks<'_> {
 
 impl ServeOutlet {
     pub(super) fn new(floor: Floor<Transport>, doorway: Doorway) -> Self {
-        let Doorway { poller, asks, results, observer, opened } = doorway;
+        let Doorway { poller, asks, counts, results, observer, opened } = doorway;
         Self {
             floor,
             poller,
             events: Events::new(),
             ready: Vec::new(),
             asks,
+            counts,
             results,
             gallery: Gallery::new(observer),
             opened,
@@ -140,11 +144,20 @@ impl ServeOutlet {
             }
         }
         self.ready = ready;
+        for key in std::mem::take(&mut self.floor.restless) {
+            let now_ns = self.now();
+            self.floor.hear(key, &books, now_ns);
+        }
         while let Ok(ask) = self.asks.try_recv() {
             match ask {
                 Ask::Arrive { arrival, entrance } => self.arrive(*arrival, entrance, &books),
                 Ask::Grade { posted, reply } => {
                     let now_ns = self.now();
+                    if self.floor.grader.wants(posted.symbol)
+                        && let Some(book) = books.book(posted.symbol)
+                    {
+                        self.floor.grader.follow(&book, now_ns);
+                    }
                     let _ = reply.send(self.floor.grader.grade(&posted, now_ns));
                 }
                 Ask::Facts { want, reply } => {
@@ -203,13 +216,16 @@ impl ServeOutlet {
     /// Lets the clients read what waits for them and watches them until they rest.
     fn fall_silent(&mut self) {
         let longest = self.floor.spec.silence;
-        let stopped_ns = self.now();
-        self.gallery.fall_silent(stopped_ns, SilenceLimits { longest, ..SilenceLimits::default() });
+        let is_probed = !longest.is_zero();
+        if is_probed {
+            let stopped_ns = self.now();
+            self.gallery.fall_silent(stopped_ns, SilenceLimits { longest, ..SilenceLimits::default() });
+        }
         let deadline = Instant::now() + longest.max(DRAIN_MIN);
         loop {
             let now = Instant::now();
-            let is_drained = self.floor.is_drained();
-            if now >= deadline || is_drained && self.gallery.is_certain() {
+            let is_certain = !is_probed || self.gallery.is_certain();
+            if now >= deadline || is_certain && self.floor.is_drained() {
                 return;
             }
             self.wait((deadline - now).min(SILENCE_LOOK));
@@ -232,6 +248,12 @@ impl ServeOutlet {
     }
 
     fn take_leave(&mut self) {
+        // Who came at the last moment was not let in any more, but is told.
+        while let Ok(ask) = self.asks.try_recv() {
+            if let Ask::Arrive { arrival, entrance } = ask {
+                self.arrive(*arrival, entrance, &MarketBooks(&[]));
+            }
+        }
         let now_ns = self.now();
         for key in self.floor.keys().collect::<Vec<_>>() {
             self.floor.say_goodbye(key, now_ns);
@@ -309,7 +331,11 @@ impl Outlet for ServeOutlet {
     fn wait(&mut self, timeout: Duration) -> bool {
         let now_ns = self.now();
         let next_ns = self.floor.next_timer_ns();
-        let timeout = timeout.min(Duration::from_nanos(next_ns.saturating_sub(now_ns)));
+        let timeout = if self.floor.restless.is_empty() {
+            timeout.min(Duration::from_nanos(next_ns.saturating_sub(now_ns)))
+        } else {
+            Duration::ZERO
+        };
         // A poller that fails has nothing to tell; the loop goes on by its times.
         if self.poller.wait(timeout, &mut self.events).is_err() {
             std::thread::sleep(timeout.min(Duration::from_millis(1)));
@@ -328,6 +354,7 @@ impl Outlet for ServeOutlet {
     }
 
     fn finish(&mut self, patience: Duration) {
+        self.counts.are_closed.store(true, Relaxed);
         self.floor.close_windows();
         let stopped_ns = self.now();
         self.floor.probe_the_end(stopped_ns);
@@ -360,7 +387,7 @@ impl Outlet for ServeOutlet {
 }
 
 /// A turn is flushed once it is as large as this: it fits into a core's cache, and a write of it is worth its price.
-const TURN_BYTES: usize = 192 << 10;
+pub(super) const TURN_BYTES: usize = 192 << 10;
 
 /// Larger requests than this no venue takes.
 const MAX_REQUEST: usize = 64 << 10;

@@ -15,8 +15,9 @@ use tickstorm_venue::{
 };
 
 use super::{
-    client::{Cause, Client, Held, Source, Subscriber},
+    client::{Cause, Client, Held, Source, Stage, Subscriber, is_same},
     floor::{Books, Floor},
+    outlet::TURN_BYTES,
 };
 
 /// A subscription that a client asks for.
@@ -168,7 +169,13 @@ impl<T: Read + Write> Floor<T> {
     ) -> Result<Vec<Held>, (Refusal, Topic)> {
         let Some(client) = self.client(key) else { return Ok(Vec::new()) };
         let (venue, is_owner) = (client.venue, client.account.is_some());
-        let fresh: Vec<Topic> = topics.iter().filter(|topic| client.find(topic).is_none()).cloned().collect();
+        let mut fresh: Vec<Topic> = Vec::new();
+        for topic in topics.iter().filter(|topic| client.find(topic).is_none()) {
+            // The client may have named it twice.
+            if !fresh.iter().any(|other| is_same(other, topic)) {
+                fresh.push(topic.clone());
+            }
+        }
         let mut sources: Vec<Held> = Vec::new();
         for topic in fresh {
             let source = match topic.channel {
@@ -219,10 +226,23 @@ impl<T: Read + Write> Floor<T> {
         now_ns: u64,
     ) {
         let wire_ns = self.time.wire_ns(now_ns);
-        for held in sources {
+        let mut sources = sources.into_iter();
+        while let Some(held) = sources.next() {
+            // Thousands of books in one request are no single turn.
+            if self.turn_bytes() >= TURN_BYTES {
+                self.flush(now_ns);
+            }
             let (Some(shop), Some(client), turn) = self.at(key) else { return };
+            if client.stage != Stage::Open {
+                let venue = client.venue;
+                return self
+                    .close_unheard(venue, std::iter::once(held).chain(sources).map(|held| held.source));
+            }
+            let is_heard = client.held.iter().any(|other| other.source == held.source);
             let Client { link, numbering, account, is_combined, .. } = client;
             match held.source {
+                // A stream that it has subscribed to in other words comes once all the same.
+                Source::Stream(_) if is_heard => {}
                 Source::Stream(stream) => {
                     shop.publisher.greet(stream, snapshot, wire_ns, numbering, &mut |bytes| {
                         link.push(turn.text(bytes), now_ns, 0);
@@ -284,11 +304,11 @@ impl<T: Read + Write> Floor<T> {
         let Source::Stream(stream) = held.source else { return };
         // Another subscription of the client's may be of the same stream, in other words.
         if client.held.iter().any(|other| other.source == held.source) {
-            return;
+            return self.rename(key);
         }
         shop.unsubscribe(stream, key);
-        if let Some((messages, due_ns)) = client.folds.forget(stream) {
-            self.drop_folded(key, messages, due_ns);
+        if let Some(messages) = client.folds.forget(stream) {
+            self.drop_folded(key, messages);
         }
     }
 

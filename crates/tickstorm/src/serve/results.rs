@@ -7,13 +7,14 @@ use std::{
 };
 
 use tickstorm_load::Histogram;
-use tickstorm_market::Listing;
+use tickstorm_market::{Kind, Listing};
 use tickstorm_net::{
     Front,
     observe::{self, Finding, PingProbe},
 };
 use tickstorm_report::{
-    Backlog, Basis, BookGrade, Client, Ended, Place, Process, Served as Section, Summary, Traffic, format,
+    Backlog, Basis, BookGrade, Client, Ended, OfKind, Place, Process, Served as Section, Summary, Traffic,
+    format,
 };
 use tickstorm_venue::publisher::Publishing;
 
@@ -63,16 +64,7 @@ impl Served {
         let outcome = self.outcome.try_recv().unwrap_or_default();
         let seconds = measured.as_secs_f64();
         let rate = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
-        let sum = |read: fn(&Past) -> u64| outcome.past.iter().map(read).sum::<u64>();
-        let delivered = traffic(
-            [
-                sum(|past| past.tally.delivered + past.tally.folded),
-                sum(|past| past.tally.frames),
-                sum(|past| past.tally.bytes),
-            ],
-            seconds,
-        );
-        let kept = outcome.past.len().min(MOST_CLIENTS);
+        let past = &outcome.past;
         Section {
             address: self.address.to_string(),
             cadence: match self.spec.cadence {
@@ -83,13 +75,13 @@ impl Served {
             client_queue_bytes: self.spec.client_queue as u64,
             market_messages: outcome.market_messages,
             market_rate: rate(outcome.market_messages),
-            delivered,
+            delivered: traffic(past.delivered, seconds),
             http_requests: self.counts.requests.load(Relaxed),
             http_refused: self.counts.refused.load(Relaxed),
             snapshot_requests: self.counts.snapshots.load(Relaxed),
             turned_away,
-            clients: outcome.past[..kept].iter().map(|past| client(past, &outcome, seconds)).collect(),
-            clients_left_out: (outcome.past.len() - kept) as u64,
+            clients: past.kept.iter().map(|past| client(past, &outcome, seconds)).collect(),
+            clients_left_out: past.left_out,
             books: outcome
                 .grades
                 .results
@@ -140,9 +132,19 @@ fn client(past: &Past, outcome: &Outcome, seconds: f64) -> Client {
         folded: tally.folded,
         dropped: tally.dropped,
         lost: tally.lost,
+        kinds: Kind::ALL
+            .iter()
+            .zip(&tally.by_kind)
+            .filter(|(_, placed)| placed.messages > 0)
+            .map(|(kind, placed)| OfKind {
+                kind: kind.name().into(),
+                messages: placed.messages,
+                frames: placed.frames,
+            })
+            .collect(),
         traffic: traffic([tally.delivered + tally.folded, tally.frames, tally.bytes], seconds),
-        lag: summary(tally.lag.as_deref()),
-        ping: summary(past.probe.as_ref().map(|probe| probe.round_trips())),
+        lag: past.lag.clone(),
+        ping: past.round_trips.clone(),
         missed_pongs: tally.missed_pongs,
         worst: seen_from_outside(&past.worst),
         last: match (&seen.finding, end) {
@@ -276,6 +278,3 @@ const fn whereabouts(place: Place) -> &'static str {
         Place::ClientProcess => "in your process, after the read",
     }
 }
-
-/// Sections of clients in a report; those who come later are counted.
-const MOST_CLIENTS: usize = 1_000;

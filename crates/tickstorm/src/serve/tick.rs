@@ -13,7 +13,7 @@ use tickstorm_venue::{
 
 use super::{
     client::{Cause, Client, Source, Stage},
-    floor::{Floor, Past},
+    floor::{Floor, PastClients},
     gauge::{Ages, Gallery},
     spec::PingProbes,
 };
@@ -215,10 +215,10 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// Everybody who was here, in the order in which they came, with what was seen of them.
-    pub(super) fn past(&mut self, gallery: &mut Gallery) -> Vec<Past> {
+    pub(super) fn past(&mut self, gallery: &mut Gallery) -> PastClients {
         let mut past = std::mem::take(&mut self.past);
-        past.sort_by_key(|past| past.number);
-        for past in &mut past {
+        past.kept.sort_by_key(|past| past.number);
+        for past in &mut past.kept {
             past.seen = gallery.take_seen(past.key);
         }
         past

@@ -35,8 +35,9 @@ struct Pair {
     sent: Vec<(u64, Vec<u8>)>,
     connects: Vec<u64>,
     hang_ups: u32,
-    /// Whether a server listens.
+    /// Whether a server listens, and what a client finds if none does.
     listens: bool,
+    refusal: Loss,
 }
 
 fn plan(venue: Venue, symbols: u32) -> Plan {
@@ -152,6 +153,7 @@ impl Pair {
             connects: Vec::new(),
             hang_ups: 0,
             listens: true,
+            refusal: Loss::NobodyThere,
         }
     }
 
@@ -175,7 +177,7 @@ impl Pair {
                             self.exchange.numbering = Numbering::default();
                             self.session.opened(now);
                         }
-                        false => self.session.lost(now, "nobody listens"),
+                        false => self.session.lost(now, self.refusal, "nobody listens"),
                     }
                 }
                 Order::HangUp => self.hang_ups += 1,
@@ -414,7 +416,7 @@ fn a_lost_connection_is_opened_again_and_everything_begun_anew() {
         let mut pair = Pair::new(venue);
         pair.begin();
         let lost_ns = pair.now_ns;
-        pair.session.lost(pair.moment(), "cut");
+        pair.session.lost(pair.moment(), Loss::Broken, "cut");
         assert_eq!(pair.session.books(), (3, 0), "{venue}");
         pair.trade(50, |_| panic!("nobody hears this"));
         pair.wait(3 * S);
@@ -433,18 +435,18 @@ fn a_server_that_is_gone_is_tried_at_longer_and_longer_distances_and_then_given_
     let mut pair = Pair::new(Venue::Okx);
     pair.begin();
     pair.listens = false;
-    pair.session.lost(pair.moment(), "cut");
+    pair.session.lost(pair.moment(), Loss::Broken, "cut");
     pair.wait(600 * S);
     let distances: Vec<u64> = pair.connects.windows(2).map(|pair| (pair[1] - pair[0]) / (10 * MS)).collect();
     assert_eq!(pair.connects.len(), 1 + CONNECT_ATTEMPTS_MAX as usize);
     assert_eq!(&distances[1..], [50, 100, 200, 400, 800, 1_600, 3_000, 3_000, 3_000]);
-    assert_eq!(pair.session.ended(), Some("nobody listens"));
+    assert_eq!(pair.session.ended(), Some(&ConsumeEnd::Lost("nobody listens".to_owned())));
 }
 
 #[test]
 fn who_is_not_to_connect_again_ends() {
     for harm in [
-        |pair: &mut Pair| pair.session.lost(pair.moment(), "cut"),
+        |pair: &mut Pair| pair.session.lost(pair.moment(), Loss::Broken, "cut"),
         |pair: &mut Pair| {
             pair.trade(1_000, harmed(10, 0));
         },
@@ -456,6 +458,94 @@ fn who_is_not_to_connect_again_ends() {
         assert!(pair.session.ended().is_some());
         assert_eq!(pair.connects.len(), 1);
     }
+}
+
+#[test]
+fn a_server_that_takes_its_leave_is_no_fault_and_everything_is_begun_anew() {
+    for venue in Venue::ALL {
+        let mut pair = Pair::new(venue);
+        pair.begin();
+        let left_ns = pair.now_ns;
+        pair.session.lost(pair.moment(), Loss::Closed, "closed: code 1001");
+        assert_eq!(pair.session.books(), (3, 3), "{venue}: they are whole as of the close");
+        assert!(!pair.session.is_open());
+        pair.wait(3 * S);
+        pair.trade(500, |_| 1);
+        pair.expect_true_books();
+        assert!(pair.connects[1] >= left_ns + 250 * MS, "{venue}");
+        let tally = pair.session.tally();
+        assert_eq!((tally.connections, tally.losses, tally.closes), (2, 0, 1), "{venue}");
+        assert_eq!(tally.closings[0].text, "closed: code 1001");
+        assert_eq!(pair.faults(), [], "{venue}");
+    }
+}
+
+#[test]
+fn a_server_that_took_its_leave_and_is_gone_ends_the_session_with_its_books() {
+    for venue in Venue::ALL {
+        let mut pair = Pair::new(venue);
+        pair.begin();
+        pair.listens = false;
+        pair.session.lost(pair.moment(), Loss::Closed, "closed: code 1001");
+        pair.wait(60 * S);
+        assert_eq!(
+            pair.session.ended(),
+            Some(&ConsumeEnd::Closed("closed: code 1001".to_owned())),
+            "{venue}"
+        );
+        assert_eq!(pair.connects.len(), 2, "{venue}: once more is enough");
+        pair.expect_true_books();
+        assert_eq!(pair.faults(), [], "{venue}");
+    }
+}
+
+#[test]
+fn a_server_that_leaves_and_then_lets_nobody_in_is_asked_again_until_it_is_gone() {
+    let mut pair = Pair::new(Venue::Okx);
+    pair.begin();
+    (pair.listens, pair.refusal) = (false, Loss::NotOpened);
+    pair.session.lost(pair.moment(), Loss::Closed, "closed: code 1001");
+    pair.wait(S);
+    assert!(pair.connects.len() > 2);
+    assert_eq!(pair.session.ended(), None);
+    assert_eq!(pair.session.books(), (3, 0), "what the books of a server are that is there is not known");
+    pair.refusal = Loss::NobodyThere;
+    pair.wait(10 * S);
+    assert_eq!(pair.session.ended(), Some(&ConsumeEnd::Closed("closed: code 1001".to_owned())));
+    pair.expect_true_books();
+
+    let mut pair = Pair::new(Venue::Okx);
+    pair.begin();
+    (pair.listens, pair.refusal) = (false, Loss::NotOpened);
+    pair.session.lost(pair.moment(), Loss::Closed, "closed: code 1001");
+    pair.wait(600 * S);
+    assert!(matches!(pair.session.ended(), Some(ConsumeEnd::Lost(_))), "{:?}", pair.session.ended());
+    assert_eq!(pair.session.books(), (3, 0));
+}
+
+#[test]
+fn who_is_not_to_connect_again_ends_with_the_servers_leave() {
+    let mut pair = Pair::of(Venue::Kraken, 3, |subject| subject.reconnect = Reconnect::Never);
+    pair.begin();
+    pair.session.lost(pair.moment(), Loss::Closed, "closed: code 1000");
+    pair.wait(S);
+    assert_eq!(pair.session.ended(), Some(&ConsumeEnd::Closed("closed: code 1000".to_owned())));
+    assert_eq!(pair.connects.len(), 1);
+    pair.expect_true_books();
+}
+
+#[test]
+fn an_announced_close_is_no_fault_either() {
+    let mut pair = Pair::new(Venue::Okx);
+    pair.begin();
+    let notice = br#"{"event":"notice","code":"64008","msg":"The connection will soon be closed for a service upgrade. Please reconnect.","connId":"a4d3ae55"}"#;
+    pair.session.take(pair.moment(), notice);
+    pair.obey();
+    pair.wait(3 * S);
+    pair.trade(500, |_| 1);
+    pair.expect_true_books();
+    assert_eq!((pair.hang_ups, pair.connects.len(), pair.session.tally().closes), (1, 2, 1));
+    assert_eq!(pair.faults(), []);
 }
 
 #[test]

@@ -1,0 +1,10 @@
+//! The exchange with its clients in one process: no sockets, and a clock that is turned by hand.
+
+mod caller;
+mod chance;
+mod company;
+mod hall;
+mod leaving;
+mod silence;
+mod slow;
+mod wire;

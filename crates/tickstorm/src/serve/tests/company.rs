@@ -1,0 +1,78 @@
+//! Several clients that come, go and come again.
+
+use tickstorm_venue::{Venue, publisher::Publishing};
+
+use super::{
+    caller::Caller,
+    hall::{Hall, MS, STARTS_NS, market},
+};
+use crate::serve::{ServeSpec, client::Cause};
+
+/// As much as a test's clients may want.
+const ROOMY: usize = 16 << 20;
+
+#[test]
+fn clients_of_every_venue_that_come_and_go_have_the_true_book() {
+    for (venue, cadence) in every_rhythm() {
+        let serve = ServeSpec { cadence, ..ServeSpec::default() };
+        let mut hall = Hall::open(&market(11), serve, 700 * MS);
+        let first = hall.enter(venue, ROOMY);
+        hall.callers[first].subscribe_to_all();
+        hall.run(STARTS_NS + 300 * MS);
+        let second = hall.enter(venue, ROOMY);
+        hall.callers[second].subscribe_to_all();
+        hall.run(333 * MS);
+        let third = hall.enter(venue, ROOMY);
+        hall.callers[third].subscribe_to_all();
+        hall.run(400 * MS);
+        let book = Caller::channels(venue)[0];
+        hall.callers[second].unsubscribe(book);
+        hall.callers[third].take_leave();
+        hall.run(250 * MS);
+        hall.callers[second].subscribe(book);
+        hall.run(1_000 * MS);
+        hall.settle();
+        for index in [first, second] {
+            hall.callers[index].check(|symbol| hall.truth(symbol));
+        }
+        let outcome = hall.close();
+        for (index, caller) in outcome.callers.iter().enumerate() {
+            let heard = &caller.heard;
+            assert!(heard.faults.is_empty(), "{venue} {cadence:?} {index}: {:?}", heard.faults);
+            assert!(heard.depths > 10 && heard.trades > 10, "{venue} {cadence:?} {index}");
+            let tally = &outcome.of(index).tally;
+            assert_eq!((tally.dropped, tally.lost), (0, 0), "{venue} {cadence:?} {index}");
+            assert!(tally.owed > 100, "{venue} {cadence:?} {index}: {}", tally.owed);
+            let cause = tally.end.as_ref().map(|end| end.cause);
+            assert_eq!(cause, Some(if index == third { Cause::ClosedByClient } else { Cause::RunEnded }));
+        }
+        assert_eq!(outcome.of(second).tally.resubscriptions, 3, "{venue}");
+    }
+}
+
+#[test]
+fn what_waits_when_the_measured_phase_begins_is_on_nobodys_books() {
+    for (venue, cadence) in every_rhythm() {
+        let serve = ServeSpec { cadence, ..ServeSpec::default() };
+        let mut hall = Hall::open(&market(12), serve, 600 * MS);
+        let index = hall.enter(venue, 4 << 10);
+        hall.callers[index].subscribe_to_all();
+        hall.run(STARTS_NS + 100 * MS);
+        hall.callers[index].is_reading = false;
+        hall.run(900 * MS);
+        assert!(hall.floor.client(0).expect("it is here").link.queued() > 0, "{venue}");
+        hall.callers[index].is_reading = true;
+        hall.run(500 * MS);
+        hall.settle();
+        hall.callers[index].check(|symbol| hall.truth(symbol));
+        let outcome = hall.close();
+        assert_eq!(outcome.callers[index].heard.faults, [""; 0], "{venue} {cadence:?}");
+        let tally = &outcome.of(index).tally;
+        assert!(tally.owed > 100 && tally.owed == tally.delivered + tally.folded, "{venue}: {tally:?}");
+    }
+}
+
+pub(super) fn every_rhythm() -> impl Iterator<Item = (Venue, Publishing)> {
+    let both = |venue| [(venue, Publishing::Venue), (venue, Publishing::Realtime)];
+    Venue::ALL.into_iter().flat_map(both)
+}

@@ -1,0 +1,155 @@
+//! Clients that say nothing, and what the venues say to them.
+
+use tickstorm_net::CloseReason;
+use tickstorm_venue::{
+    Venue,
+    closing::Leave,
+    protocol::{Channel, Endpoint, Reply, Request, Topic},
+};
+
+use super::{
+    hall::{Hall, MS, S, STARTS_NS, entrance, market},
+    wire::{Fate, Wire},
+};
+use crate::{
+    Spec,
+    serve::{PingProbes, ServeSpec, client::Cause},
+};
+
+/// A market that hardly says anything, without pings of our own.
+fn quiet(per_minute: u64) -> Hall {
+    let spec = Spec { base_rate: format!("{per_minute}/m").parse().expect("it is a rate"), ..market(41) };
+    let serve = ServeSpec { pings: PingProbes::Off, ..ServeSpec::default() };
+    let mut hall = Hall::open(&spec, serve, 0);
+    hall.step_ns = 50 * MS;
+    hall
+}
+
+/// When the client was taken leave of, s, and how.
+#[track_caller]
+fn seconds_to_the_close(hall: &mut Hall, index: usize, most_s: u64) -> (u64, CloseReason) {
+    let came_ns = hall.now_ns;
+    while hall.is_open(index) {
+        assert!(hall.now_ns < came_ns + most_s * S, "it is open for ever");
+        hall.run(100 * MS);
+    }
+    let after_s = (hall.now_ns - came_ns) / S;
+    hall.run(200 * MS);
+    (after_s, hall.callers[index].heard.close.clone().expect("there is a close frame"))
+}
+
+fn closing(venue: Venue, leave: Leave) -> CloseReason {
+    let closing = venue.closing(leave);
+    CloseReason { code: Some(closing.code), text: closing.text.to_owned() }
+}
+
+#[test]
+fn binance_pings_and_closes_on_who_does_not_answer() {
+    let mut hall = quiet(600);
+    let answering = hall.enter(Venue::Binance, 16 << 20);
+    hall.callers[answering].subscribe_to_all();
+    let mute = hall.enter(Venue::Binance, 16 << 20);
+    hall.callers[mute].subscribe_to_all();
+    hall.callers[mute].answers_pings = false;
+    let (after_s, close) = seconds_to_the_close(&mut hall, mute, 100);
+    assert_eq!((after_s, close), (80, closing(Venue::Binance, Leave::NoPong)));
+    assert!(hall.is_open(answering));
+    hall.run(30 * S);
+    let outcome = hall.close();
+    assert_eq!(outcome.callers[answering].heard.pings.len(), 5, "one in 20 s");
+    assert_eq!(outcome.of(mute).tally.missed_pongs, 1);
+    assert_eq!(outcome.of(mute).tally.end.as_ref().map(|end| end.cause), Some(Cause::Silent));
+}
+
+#[test]
+fn a_half_open_connection_to_binance_is_given_up() {
+    let mut hall = quiet(600);
+    let index = hall.enter(Venue::Binance, 16 << 20);
+    hall.callers[index].subscribe_to_all();
+    hall.run(S);
+    hall.callers[index].vanish(Fate::HalfOpen);
+    hall.run(85 * S);
+    assert_eq!(hall.floor.keys().count(), 0, "nobody answers the close frame either");
+    let outcome = hall.close();
+    let end = outcome.of(index).tally.end.clone().expect("it has ended");
+    assert_eq!((end.cause, end.code), (Cause::Silent, Some(1008)));
+}
+
+#[test]
+fn okx_closes_when_nothing_was_said_for_half_a_minute() {
+    let mut hall = quiet(60);
+    let talking = hall.enter(Venue::Okx, 16 << 20);
+    let silent = hall.enter(Venue::Okx, 16 << 20);
+    hall.callers[talking].say(b"ping");
+    hall.run(20 * S);
+    hall.callers[talking].say(b"ping");
+    let (after_s, close) = seconds_to_the_close(&mut hall, silent, 40);
+    assert_eq!((after_s, close), (10, closing(Venue::Okx, Leave::Idle)));
+    assert!(hall.is_open(talking));
+    let (after_s, close) = seconds_to_the_close(&mut hall, talking, 40);
+    assert_eq!((after_s, close.code), (19, Some(4004)));
+    let outcome = hall.close();
+    let pongs = outcome.callers[talking].heard.replies.iter();
+    assert_eq!(pongs.filter(|reply| matches!(reply, Reply::Pong { .. })).count(), 2);
+}
+
+#[test]
+fn okx_leaves_those_open_whom_it_tells_something() {
+    let mut hall = quiet(600);
+    let index = hall.enter(Venue::Okx, 16 << 20);
+    hall.callers[index].subscribe_to_all();
+    hall.run(STARTS_NS + 60 * S);
+    assert!(hall.is_open(index));
+    hall.close();
+}
+
+#[test]
+fn coinbase_wants_a_first_request_and_beats_for_who_asks() {
+    let mut hall = quiet(60);
+    let beating = hall.enter(Venue::Coinbase, 16 << 20);
+    let topic = Topic { channel: Channel::Heartbeats, symbol: None, name: String::new() };
+    let subscribe = Request::Subscribe { id: None, topics: vec![topic], snapshot: None, login: None };
+    hall.callers[beating].ask(&subscribe);
+    let silent = hall.enter(Venue::Coinbase, 16 << 20);
+    let (after_s, close) = seconds_to_the_close(&mut hall, silent, 10);
+    assert_eq!((after_s, close), (5, closing(Venue::Coinbase, Leave::LoginTimeout)));
+    hall.run(95 * S);
+    assert!(hall.is_open(beating));
+    let outcome = hall.close();
+    let heard = &outcome.callers[beating].heard;
+    assert_eq!(heard.faults, [""; 0], "each has its number");
+    let beats: Vec<u64> = heard
+        .replies
+        .iter()
+        .filter_map(|reply| if let Reply::Heartbeat { count } = reply { Some(*count) } else { None })
+        .collect();
+    assert!((99..=102).contains(&beats.len()), "{} in 100 s", beats.len());
+    assert!(beats.windows(2).all(|pair| pair[1] == pair[0] + 1), "{beats:?}");
+}
+
+#[test]
+fn kraken_beats_when_it_has_nothing_else_to_say() {
+    let mut hall = quiet(6);
+    let subscribed = hall.enter(Venue::Kraken, 16 << 20);
+    hall.callers[subscribed].subscribe_to_all();
+    let idle = hall.enter(Venue::Kraken, 16 << 20);
+    hall.run(40 * S);
+    let outcome = hall.close();
+    let beats = |index: usize| {
+        let replies = outcome.callers[index].heard.replies.iter();
+        replies.filter(|reply| matches!(reply, Reply::Heartbeat { .. })).count()
+    };
+    assert!((20..=40).contains(&beats(subscribed)), "{} in 40 s", beats(subscribed));
+    assert_eq!(beats(idle), 0, "only who has subscribed to something");
+}
+
+#[test]
+fn bybit_closes_private_connections_that_say_nothing_for_ten_minutes() {
+    let mut hall = quiet(6);
+    hall.step_ns = 500 * MS;
+    let entrance = crate::serve::floor::Entrance { endpoint: Endpoint::Private, ..entrance(Venue::Bybit) };
+    let index = hall.enter_by(entrance, Wire::new(16 << 20), &[]);
+    let (after_s, close) = seconds_to_the_close(&mut hall, index, 700);
+    assert_eq!((after_s, close), (600, closing(Venue::Bybit, Leave::Idle)));
+    hall.close();
+}
