@@ -82,8 +82,7 @@ fn what_finds_no_room_is_folded_and_the_book_is_right_all_the_same() {
         let address = server.address.clone();
         thread::spawn(move || keep_book(&address, pause))
     });
-    let [late, punctual] =
-        [late, punctual].map(|one| one.join().expect("a client that failed has said why"));
+    let [late, punctual] = [late, punctual].map(|one| one.join().expect("a client that failed has said why"));
     let report = server.report(0);
     assert!(late.updates < punctual.updates, "{} of {}", late.updates, punctual.updates);
     assert_eq!(late.last, punctual.last);
@@ -108,7 +107,8 @@ impl Book {
     fn take_in(&mut self, message: &Value, bids: &str, asks: &str) {
         for (side, levels) in [(&mut self.bids, &message[bids]), (&mut self.asks, &message[asks])] {
             for level in levels.as_array().expect("levels") {
-                let [price, quantity] = [0, 1].map(|index| level[index].as_str().expect("a decimal").to_owned());
+                let [price, quantity] =
+                    [0, 1].map(|index| level[index].as_str().expect("a decimal").to_owned());
                 if quantity.chars().all(|digit| matches!(digit, '0' | '.')) {
                     side.remove(&price);
                 } else {
@@ -186,7 +186,8 @@ fn next_with(socket: &mut Socket, member: &str) -> Value {
 #[track_caller]
 fn ask(address: &str, line: &str, body: &str) -> Value {
     let mut stream = TcpStream::connect(address).expect("it accepts clients");
-    let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}", body.len());
+    let head =
+        format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}", body.len());
     stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).expect("it hears clients");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers in text");
@@ -198,11 +199,13 @@ fn ask(address: &str, line: &str, body: &str) -> Value {
 #[track_caller]
 fn limited(mode: &[&str], code: i32) -> (Report, Value) {
     let program = Program::rust();
-    let server = Server::start(&[
-        &["--clients", "2", "--duration", "2", "--multiplier", "25", "--cadence", "realtime"][..],
-        &["--arrivals", "paced", "--threshold", "age<500ms"],
-    ]
-    .concat());
+    let server = Server::start(
+        &[
+            &["--clients", "2", "--duration", "2", "--multiplier", "25", "--cadence", "realtime"][..],
+            &["--arrivals", "paced", "--threshold", "age<500ms"],
+        ]
+        .concat(),
+    );
     let clients = [mode, &["--mode", "healthy"]].map(|mode| Client::start(&program, &server, mode));
     clients.into_iter().for_each(|client| drop(client.record()));
     let report = server.report(code);
@@ -252,8 +255,16 @@ fn an_interrupted_exchange_tells_what_it_has_measured() {
 
     for signals in [1, 2] {
         let program = Program::rust();
-        let mut server =
-            Server::start(&["--clients", "1", "--duration", "60", "--report-interval", "100ms", "--silence", "20s"]);
+        let mut server = Server::start(&[
+            "--clients",
+            "1",
+            "--duration",
+            "60",
+            "--report-interval",
+            "100ms",
+            "--silence",
+            "20s",
+        ]);
         // Two signals do not wait for a client that is behind.
         let slow = ["--mode", "own-queue", "--service", "20ms"];
         let client = Client::start(&program, &server, &slow);
@@ -291,7 +302,10 @@ fn clients_that_go_and_come_again_are_counted() {
     while next(&mut second).is_some() {}
     let report = server.report(0);
     let [first, second] = report.list("/served/clients") else { panic!("{:#}", report.at("/served")) };
-    assert_eq!((&first["ended"]["cause"], &first["ended"]["code"]), (&json!("closed_by_client"), &Value::Null));
+    assert_eq!(
+        (&first["ended"]["cause"], &first["ended"]["code"]),
+        (&json!("closed_by_client"), &Value::Null)
+    );
     assert_eq!((&first["resubscriptions"], &first["subscriptions"]), (&json!(2), &json!(2)));
     assert_eq!((&second["resubscriptions"], &second["ended"]), (&json!(0), &Value::Null));
     assert!(second["connected_s"].as_f64() > Some(0.0));
@@ -317,12 +331,16 @@ fn books_that_are_posted_are_held_against_the_true_ones() {
         ask(&server.address, "POST /tickstorm/book", &book.to_string())
     };
     let nothing = json!({});
-    // What comes before the first post is not remembered.
-    let quote = next_with(&mut socket, "u");
-    assert_eq!(post(&quote, nothing.clone())["correct"], Value::Null);
-    let old = next_after(&mut socket, &quote);
-    let grade = post(&old, nothing.clone());
-    assert_eq!(grade["correct"], true, "{grade}");
+    // What comes before the first post is not remembered, and some of it is on its way.
+    let mut old = next_with(&mut socket, "u");
+    let mut grade = post(&old, nothing.clone());
+    let mut unknown = 0;
+    while grade["correct"].is_null() && unknown < 200 {
+        unknown += 1;
+        old = next_after(&mut socket, &old);
+        grade = post(&old, nothing.clone());
+    }
+    assert!(unknown > 0 && grade["correct"] == true, "{unknown} {grade}");
     let mut last = old.clone();
     for _ in 0..20 {
         last = next_after(&mut socket, &last);
@@ -341,7 +359,7 @@ fn books_that_are_posted_are_held_against_the_true_ones() {
     let [book] = report.list("/served/books") else { panic!("{:#}", report.at("/served/books")) };
     assert_eq!(book["client"], "mine");
     let counts = ["posts", "correct", "wrong", "unknown"].map(|name| book[name].as_u64().expect("a count"));
-    assert_eq!(counts, [5, 2, 1, 2]);
+    assert_eq!(counts, [unknown + 4, 2, 1, unknown + 1]);
     assert_eq!(book["staleness"]["count"], 2);
 }
 

@@ -70,7 +70,8 @@ fn meet(program: &Program) {
 /// Each place once, and each kind of client.
 fn ordinary(backlog_ms: u64) -> Vec<Group> {
     let case = |mode| Case { backlog_ms, ..Case::of(mode) };
-    let group = |cases: &[Case]| Group { cases: [cases, &[Case::of("healthy")]].concat(), ..Group::default() };
+    let group =
+        |cases: &[Case]| Group { cases: [cases, &[Case::of("healthy")]].concat(), ..Group::default() };
     let kernel = Case { receive_buffer: Some(SMALL), ..case("pauses") };
     let far_behind = Group { multiplier: FAST, ..group(&[kernel]) };
     vec![
@@ -153,11 +154,14 @@ impl Group {
         let count = self.cases.len().to_string();
         let duration = format!("{}ms", self.feed_ms);
         let multiplier = self.multiplier.to_string();
-        let server = Server::start(&[
-            &["--clients", &count, "--duration", &duration, "--multiplier", &multiplier],
-            &["--cadence", "realtime", "--arrivals", "paced", "--silence", "40s"][..],
-        ]
-        .concat());
+        let silence = format!("{SILENCE_MS}ms");
+        let server = Server::start(
+            &[
+                &["--clients", &count, "--duration", &duration, "--multiplier", &multiplier],
+                &["--cadence", "realtime", "--arrivals", "paced", "--silence", &silence][..],
+            ]
+            .concat(),
+        );
         let clients: Vec<(Case, Client)> = self
             .cases
             .iter()
@@ -191,7 +195,9 @@ impl Server {
         let folder = Folder::new();
         let path = folder.path("address");
         let mut serve = command();
-        serve.args(["serve", "--listen", "127.0.0.1:0", "--wait-for", "60s", "--symbols", "5", "--address-file"]);
+        // Other tests may be busy neighbours.
+        serve.args(["serve", "--listen", "127.0.0.1:0", "--wait-for", "60s", "--max-pacing-lag", "30s"]);
+        serve.args(["--symbols", "5", "--address-file"]);
         let mut started = Started::new(serve.arg(&path).args(arguments));
         started.await_line("base URLs");
         let address = fs::read_to_string(&path).expect("it was written before").trim().to_owned();
@@ -352,13 +358,23 @@ impl Seen {
     fn check(&self) -> Result<(), String> {
         let count = |name: &str| self.client[name].as_u64().unwrap_or_else(|| panic!("no {name}"));
         let owed = count("owed");
-        require(owed == ["delivered", "folded", "dropped", "lost"].map(count).iter().sum::<u64>(), "the counts")?;
-        require(self.record.processed() == count("delivered") && owed > 0, "the client counts otherwise")?;
+        require(
+            owed == ["delivered", "folded", "dropped", "lost"].map(count).iter().sum::<u64>(),
+            "the counts",
+        )?;
         require(self.client["ended"].is_null(), "it did not leave")?;
-
         let last = &self.client["last"];
+        if self.record.behind_ms() > SILENCE_MS as f64 {
+            // A machine that is too busy for it leaves it at work when the silence is over.
+            return require(last["basis"] != "exact", "it was still at work");
+        }
+        require(self.record.processed() == count("delivered") && owed > 0, "the client counts otherwise")?;
         if self.case.mode == "spins" {
             return require(last["basis"] == "unknown" && self.place().is_none(), "it never rests");
+        }
+        if self.case.mode == "noisy" && last["basis"] == "unknown" && is_overloaded() {
+            // What it does by itself takes all of the processor that it gets.
+            return require(self.place().is_none(), "nobody can say where");
         }
         require(last["basis"] == "exact", "it can be known")?;
         let behind_ms = self.record.behind_ms();
@@ -366,7 +382,10 @@ impl Seen {
         // What a client does by itself may end when its work does, or just after.
         let blur_ms = if self.case.noise { resolution_ms } else { 0.0 };
         let allowed_ms = (behind_ms / 20.0).max(20.0).max(resolution_ms) + blur_ms;
-        require(self.off_ms().is_some_and(|off_ms| off_ms <= allowed_ms), "the age is wrong")?;
+        // Our own lateness is in the record of a client that keeps up, and is none of its age.
+        let keeps_up = matches!(self.case.mode, "healthy" | "noisy");
+        let is_spared = keeps_up && last["age_ms"].as_f64() < Some(behind_ms);
+        require(is_spared || self.off_ms().is_some_and(|off_ms| off_ms <= allowed_ms), "the age is wrong")?;
         require(self.is_place_right(), "it waited elsewhere")
     }
 
@@ -437,6 +456,17 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Whether more than four threads a processor want to run.
+fn is_overloaded() -> bool {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().and_then(|load| load.parse::<f64>().ok());
+    load.is_some_and(|load| load > 4.0 * processors as f64)
+}
+
+/// More than any backlog here, unless the machine is very busy.
+const SILENCE_MS: u64 = 30_000;
 
 const ROUNDS: &str = "TICKSTORM_SLOW_ROUNDS";
 

@@ -116,7 +116,9 @@ impl Finding {
     /// the last message was [passed](super::PingProbe::passed_at_ns). Of a backlog whose age is not exact, what it was.
     pub fn place_with_reader(&self, passed_at_ns: u64) -> Option<Place> {
         let place = self.place?;
-        let (Some(rested_ns), Some(age_ns), Some(read_ns)) = (self.rested_at_ns, self.age_ns, self.read_at_ns) else {
+        let (Some(rested_ns), Some(age_ns), Some(read_ns)) =
+            (self.rested_at_ns, self.age_ns, self.read_at_ns)
+        else {
             return Some(place);
         };
         // A pong is on its way for a while.

@@ -161,7 +161,9 @@ impl<T: Read + Write> Floor<T> {
     /// Behind the last message each client gets a last ping, which tells when its reader has passed that.
     pub(super) fn probe_the_end(&mut self, now_ns: u64) {
         for key in self.keys().collect::<Vec<_>>() {
-            let Some(client) = self.client_mut(key).filter(|client| client.stage == Stage::Open) else { continue };
+            let Some(client) = self.client_mut(key).filter(|client| client.stage == Stage::Open) else {
+                continue;
+            };
             if let Some(payload) = client.probe.as_mut().map(|probe| probe.ping(now_ns)) {
                 let frame = self.turn_mut().control(Opcode::Ping, &payload);
                 self.send(key, frame, now_ns);
