@@ -6,7 +6,7 @@ works on each message that carries a stamp for --service, and prints one line of
 the connection:
 
     {"processed": 1500, "read_last_at_unix_ns": 1795420800103456789,
-     "finished_last_at_unix_ns": 1795420800123456789, "lateness_of_last_ns": 123456789}
+     "finished_last_at_unix_ns": 1795420800123456789, "lateness_of_last_ns": 123456789, "close_code": 1000}
 
 Read is when the library handed the message over. The lateness is the time from the stamp, a member in Unix
 milliseconds, to the end of the work. Modes:
@@ -57,6 +57,7 @@ class Record:
     read_last_at_unix_ns: int | None = None
     finished_last_at_unix_ns: int | None = None
     lateness_of_last_ns: int | None = None
+    close_code: int | None = None
 
     def read(self, message: str | bytes) -> int | None:
         """The stamp in nanoseconds; None for what is no message of the market."""
@@ -79,6 +80,7 @@ class Record:
             "read_last_at_unix_ns",
             "finished_last_at_unix_ns",
             "lateness_of_last_ns",
+            "close_code",
         )
         print(json.dumps({name: getattr(self, name) for name in members}), flush=True)
 
@@ -140,6 +142,7 @@ def open_sync(options: argparse.Namespace, stream: socket.socket | None = None) 
         max_queue=options.max_queue,
         ping_interval=None,
     )
+    options.connection = connection
     if (request := subscription(options)) is not None:
         connection.send(request)
     return connection
@@ -149,6 +152,7 @@ async def open_async(options: argparse.Namespace) -> ClientConnection:
     connection = await connect_async(
         options.url, compression=None, max_size=MAX_MESSAGE_BYTES, max_queue=options.max_queue, ping_interval=None
     )
+    options.connection = connection
     if (request := subscription(options)) is not None:
         await connection.send(request)
     return connection
@@ -322,6 +326,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--stamp", metavar="NAME", default="E", help="member with the time (default E)")
     options = parser.parse_args()
     options.max_queue = None
+    options.connection = None
     options.noise |= options.mode == "noisy"
     return options
 
@@ -350,6 +355,8 @@ def main() -> None:
             asyncio.run(keep_up(options, record))
     except ConnectionClosed:
         pass
+    if options.connection is not None:
+        record.close_code = options.connection.close_code
     record.print()
     sys.stdout.flush()
     # Threads that work or make noise are not waited for.

@@ -31,13 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     match options.mode {
         Mode::ReadsSlowly | Mode::Buffers => {
-            while let Some(message) = next(&mut socket) {
+            while let Some(message) = next(&mut socket, &record) {
                 options.work_on(options.read(&message, &record), &record);
             }
         }
         Mode::Pauses => {
             let mut has_paused = false;
-            while let Some(message) = next(&mut socket) {
+            while let Some(message) = next(&mut socket, &record) {
                 if !has_paused && options.stamp_ms(&message).is_some() {
                     std::thread::sleep(options.pause);
                     has_paused = true;
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
         Mode::Healthy => {
-            while let Some(message) = next(&mut socket) {
+            while let Some(message) = next(&mut socket, &record) {
                 options.keep_up(&message, &record);
             }
         }
@@ -150,8 +150,16 @@ impl Write for Wire {
 }
 
 /// The next message; `None` once the server has closed the connection.
-fn next(socket: &mut WebSocket<Wire>) -> Option<Message> {
-    socket.read().ok().filter(|message| !message.is_close())
+fn next(socket: &mut WebSocket<Wire>, record: &Mutex<Record>) -> Option<Message> {
+    let message = socket.read().ok()?;
+    if let Message::Close(reason) = &message {
+        record.lock().unwrap_or_else(PoisonError::into_inner).close_code =
+            reason.as_ref().map(|reason| reason.code.into());
+        // The answer is on its way; it goes out before the connection does.
+        let _ = socket.flush();
+        return None;
+    }
+    Some(message)
 }
 
 /// One thread that reads all there is before it works on one message.
@@ -186,7 +194,7 @@ fn two_threads(socket: &mut WebSocket<Wire>, options: &Options, record: &Arc<Mut
             work.work_on(stamp_ms, &shared);
         }
     });
-    while let Some(message) = next(socket) {
+    while let Some(message) = next(socket, record) {
         if reader.send(options.read(&message, record)).is_err() {
             return;
         }
@@ -354,6 +362,8 @@ struct Record {
     read_last_at_ns: Option<i128>,
     /// When the last one was finished, and how late.
     last: Option<(i128, i128)>,
+    /// What the server closed the connection with.
+    close_code: Option<u16>,
 }
 
 impl Record {
@@ -366,11 +376,12 @@ impl Record {
     fn to_json(&self) -> String {
         let number = |number: Option<i128>| number.map_or("null".into(), |number| number.to_string());
         format!(
-            r#"{{"processed": {}, "read_last_at_unix_ns": {}, "finished_last_at_unix_ns": {}, "lateness_of_last_ns": {}}}"#,
+            r#"{{"processed": {}, "read_last_at_unix_ns": {}, "finished_last_at_unix_ns": {}, "lateness_of_last_ns": {}, "close_code": {}}}"#,
             self.processed,
             number(self.read_last_at_ns),
             number(self.last.map(|(at_ns, _)| at_ns)),
             number(self.last.map(|(_, lateness_ns)| lateness_ns)),
+            number(self.close_code.map(i128::from)),
         )
     }
 }

@@ -140,7 +140,12 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
             unexpected_replies: ledger.unexpected_replies,
         },
         errors: errors(recording),
-        connections: if is_call { Vec::new() } else { connections(plan, summaries) },
+        // Those of a served run are its clients'.
+        connections: if is_call || found.served.is_some() {
+            Vec::new()
+        } else {
+            connections(plan, summaries)
+        },
         timeline: found.timeline,
         target: Target {
             kind: plan.target_kind.to_owned(),

@@ -21,6 +21,9 @@ mod ruler;
 mod scenario;
 #[cfg(target_os = "linux")]
 mod serve_hostile;
+mod served;
+#[cfg(target_os = "linux")]
+mod slow;
 #[cfg(target_os = "linux")]
 mod starved;
 mod stop;

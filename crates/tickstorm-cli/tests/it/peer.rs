@@ -121,7 +121,7 @@ pub(crate) fn skip(reason: &str, ci: Ci) {
 /// An option that has the server keep every message.
 pub(crate) const RECORD: &str = "--record";
 
-/// Names the Python that runs the test peers.
+/// Names the Python that plays peers.
 pub(crate) const PYTHON: &str = "TICKSTORM_TEST_PYTHON";
 const COUNTS: &str = "counts";
 const RECORDING: &str = "recording";

@@ -52,6 +52,7 @@ struct Note {
     frames: u32,
     messages: u32,
     epoch: u8,
+    is_held: bool,
 }
 
 /// Bytes that wait for the kernel.
@@ -147,6 +148,17 @@ impl<T: Read + Write> Link<T> {
     /// answers and signs of life, the oldest of them due at `due_ns` of run time.
     #[inline]
     pub fn push(&mut self, frame: Range<usize>, due_ns: u64, messages: u32) {
+        self.note(frame, due_ns, messages, false);
+    }
+
+    /// The same for a frame that was held back since it was due, because the client did not take those before it: its
+    /// mark counts as offered since then.
+    pub fn push_held(&mut self, frame: Range<usize>, due_ns: u64, messages: u32) {
+        self.note(frame, due_ns, messages, true);
+    }
+
+    #[inline]
+    fn note(&mut self, frame: Range<usize>, due_ns: u64, messages: u32, is_held: bool) {
         self.pushed_in_turn += frame.len();
         match self.pieces.last_mut() {
             Some(last) if last.end == frame.start => last.end = frame.end,
@@ -155,7 +167,7 @@ impl<T: Read + Write> Link<T> {
         match self.notes.last_mut() {
             Some(note)
                 if (note.messages > 0) == (messages > 0)
-                    && note.epoch == self.epoch
+                    && (note.epoch, note.is_held) == (self.epoch, is_held)
                     && due_ns.abs_diff(note.due_ns) <= NOTE_SPAN_NS =>
             {
                 note.end = self.pushed_in_turn;
@@ -169,6 +181,7 @@ impl<T: Read + Write> Link<T> {
                 frames: 1,
                 messages,
                 epoch: self.epoch,
+                is_held,
             }),
         }
     }
@@ -220,7 +233,7 @@ impl<T: Read + Write> Link<T> {
             self.trail.push(Mark {
                 end: self.offered + note.end as u64,
                 due_ns: note.due_ns,
-                offered_ns: now_ns,
+                offered_ns: if note.is_held { note.due_ns.min(now_ns) } else { now_ns },
                 frames: note.frames,
                 messages: note.messages,
                 epoch: note.epoch,

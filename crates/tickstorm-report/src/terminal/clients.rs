@@ -1,6 +1,6 @@
 //! The page's part about the clients of a served run.
 
-use super::{GAP, MOST_ROWS, Page, Paint, Side, clean, columns, counted, list, shortened, time};
+use super::{GAP, MOST_ROWS, Page, Paint, Side, clean, columns, counted, list, time, wrap};
 use crate::format;
 use crate::model::Report;
 use crate::served::{Basis, Client, Served};
@@ -79,8 +79,10 @@ fn clients(page: &mut Page, clients: &[Client], left_out: u64) {
     for (client, line) in shown.iter().zip(lines) {
         page.line(&[(line.trim_end(), Paint::Plain)]);
         for (text, paint) in details(client) {
-            let text = shortened(&clean(&text), page.text_width() - GAP.len());
-            page.line(&[(GAP, Paint::Plain), (&text, paint)]);
+            for (index, line) in wrap(&clean(&text), page.text_width() - 2 * GAP.len()).iter().enumerate() {
+                let further = if index == 0 { "" } else { GAP };
+                page.line(&[(GAP, Paint::Plain), (further, Paint::Plain), (line, paint)]);
+            }
         }
     }
     let more = rest.len() as u64 + left_out;
@@ -102,6 +104,7 @@ fn behind(client: &Client) -> String {
     match (client.last.basis, client.last.place, client.last.age_ms) {
         (Basis::Exact, None, _) => "kept up".into(),
         (Basis::Exact, Some(_), age) => time(age),
+        (Basis::LowerBound, None, Some(age_ms)) if age_ms < NOT_WORTH_A_WORD_MS => "not known".into(),
         (Basis::LowerBound, _, age) => format!("at least {}", time(age)),
         (Basis::Unknown, ..) => "unknown".into(),
     }
@@ -129,7 +132,7 @@ fn details(client: &Client) -> Vec<(String, Paint)> {
     }
     let worst_ms = client.worst.age_ms.unwrap_or(0.0);
     if client.worst.place.is_some() && worst_ms > client.last.age_ms.unwrap_or(0.0) {
-        details.push((format!("at its worst {}", client.worst.text), Paint::Faint));
+        details.push((format!("during the feed {}", client.worst.text), Paint::Faint));
     }
     if client.dropped + client.lost > 0 {
         let (dropped, lost) = (format::count(client.dropped), format::count(client.lost));
@@ -162,3 +165,6 @@ fn books(page: &mut Page, served: &Served) {
         page.painted(&format!("and {}", counted(more, "more book")), Paint::Faint);
     }
 }
+
+/// What is on its way anyway.
+const NOT_WORTH_A_WORD_MS: f64 = 20.0;

@@ -199,7 +199,7 @@ fn seen_from_outside(ages: &Ages) -> Backlog {
     let age = format::duration_ms(ages.known_ns() as f64 / 1e6);
     let text = match place {
         Some(place) => format!("at least {age} behind, {}", whereabouts(place)),
-        None => "nothing was seen to wait".into(),
+        None => "nothing was seen to wait up to the read".into(),
     };
     Backlog {
         age_ms: Some(ages.known_ns() as f64 / 1e6),
@@ -214,15 +214,12 @@ fn seen_from_outside(ages: &Ages) -> Backlog {
 /// In the silence after the feed: when the client rests it has worked off everything.
 fn found_in_silence(finding: &Finding, past: &Past) -> Backlog {
     let ages = &past.last;
-    let reader = past.reader;
-    if let (observe::Basis::Exact, Some(Reader { passed_ns: None, unanswered_ns })) = (finding.basis, reader)
-    {
-        return stuck(finding, unanswered_ns, ages);
-    }
-    let passed_ns = reader.and_then(|reader| reader.passed_ns);
-    let place = match passed_ns {
-        Some(passed_ns) => finding.place_with_reader(passed_ns),
-        None => finding.place,
+    let place = match past.reader {
+        Some(Reader::Behind { age_ns }) if finding.basis == observe::Basis::Exact => {
+            return stuck(finding, age_ns, ages);
+        }
+        Some(Reader::Passed { at_ns }) => finding.place_with_reader(at_ns),
+        _ => finding.place,
     };
     let place = place.map(self::place);
     let basis = match finding.basis {
@@ -234,9 +231,20 @@ fn found_in_silence(finding: &Finding, past: &Past) -> Backlog {
     let age = age_ms.map(format::duration_ms).unwrap_or_default();
     let because = finding.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     let text = match (basis, place) {
-        (Basis::Unknown, _) => format!("unknown{because}"),
+        (Basis::Unknown, _) => match ages.place() {
+            None => format!("unknown{because}; up to the read nothing was waiting"),
+            Some(_) => format!(
+                "unknown{because}; up to the read it was {} behind",
+                format::duration_ms(ages.known_ns() as f64 / 1e6)
+            ),
+        },
         (Basis::Exact, None) => "kept up".into(),
-        (Basis::Exact, Some(place)) => format!("{age} behind, {}", whereabouts(place)),
+        (Basis::Exact, Some(place)) => {
+            let is_coarse = finding.resolution_ns > finding.age_ns.unwrap_or(0) / 20;
+            let within = format::duration_ms(finding.resolution_ns as f64 / 1e6);
+            let within = if is_coarse { format!(", give or take {within}") } else { String::new() };
+            format!("{age} behind{within}, {}", whereabouts(place))
+        }
         (Basis::LowerBound, None) => format!("at least {age} behind{because}"),
         (Basis::LowerBound, Some(place)) => format!("at least {age} behind, {}{because}", whereabouts(place)),
     };
@@ -292,10 +300,10 @@ pub(super) const fn place(place: observe::Place) -> Place {
 /// Said to the owner of the client.
 const fn whereabouts(place: Place) -> &'static str {
     match place {
-        Place::OurQueue => "in tickstorm's queue: your process reads too slowly",
+        Place::OurQueue => "in tickstorm's queue, because your process reads too slowly",
         Place::OurKernel => "on the way to your process, which reads too slowly",
         Place::ClientKernel => "in your process's receive buffer, before the read",
-        Place::ClientReader => "in your process's socket reader",
+        Place::ClientReader => "in your process's socket reader, read but not yet told apart",
         Place::ClientProcess => "in your process, after the read",
     }
 }
