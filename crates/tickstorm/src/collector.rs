@@ -18,7 +18,6 @@ use crate::{
     control::Control,
     machine::{ProcessUsage, Usage, Withheld},
     run::Finds,
-    serve::Served,
     worker::{Dispatch, Summary},
 };
 
@@ -258,7 +257,11 @@ impl Collector {
             connections_up: lanes_up as u32,
             seconds: self.seconds.iter().copied().collect(),
             timeline: self.timeline.clone(),
-            clients: self.finds.served.as_ref().map(Served::clients).unwrap_or_default(),
+            // The last look shows the clients as they were before they were taken leave of.
+            clients: match &self.finds.served {
+                Some(served) => served.clients(),
+                None => Arc::clone(&self.control.snapshot().clients),
+            },
         });
     }
 
