@@ -239,7 +239,7 @@ fn break_the_framing(exchange: &Exchange) {
 fn break_the_handshake(address: SocketAddr) {
     let upgrade = "Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
     for (request, status) in [
-        ("GET /binance/ws HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), "426"),
+        ("GET /ws HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), "426"),
         (format!("GET /binance/ws HTTP/1.1\r\n{upgrade}Sec-WebSocket-Version: 13\r\n\r\n"), "400"),
         (
             format!(
