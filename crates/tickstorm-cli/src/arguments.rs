@@ -469,6 +469,7 @@ mod tests {
         insta::assert_snapshot!("help_short", help("", false));
         insta::assert_snapshot!("help_long", help("", true));
         insta::assert_snapshot!("help_run", help("run", false));
+        insta::assert_snapshot!("help_serve", help("serve", true));
         insta::assert_snapshot!("help_generate", help("generate", true));
         insta::assert_snapshot!("help_check", help("check", true));
         insta::assert_snapshot!("help_consume", help("consume", true));

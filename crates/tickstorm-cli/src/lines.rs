@@ -1,8 +1,9 @@
 //! The progress of a run where there is no terminal: a line each report interval, for logs.
 
+use tickstorm::ClientFigures;
 use tickstorm_report::{Interval, format};
 
-use crate::live::clock;
+use crate::live::{clock, whereabouts, worst};
 
 /// One finished interval.
 pub(crate) fn line(interval: &Interval) -> String {
@@ -26,9 +27,46 @@ pub(crate) fn line(interval: &Interval) -> String {
     )
 }
 
+/// One finished interval of a served run, and its clients as they are now.
+pub(crate) fn served_line(interval: &Interval, clients: &[ClientFigures]) -> String {
+    let seconds = interval.end_s - interval.start_s;
+    let rate = |count: u64| format::rate(if seconds > 0.0 { count as f64 / seconds } else { 0.0 });
+    let lag = |value_ms: Option<f64>| value_ms.map_or("-".into(), format::duration_ms);
+    let oldest = match worst(clients) {
+        None => "-".to_owned(),
+        Some(client) => {
+            let age = format::duration_ms(client.age_ns as f64 / 1e6);
+            let of = format!("{age} of client {} ({})", client.number, client.venue);
+            client.place.map_or(age, |place| format!("{of}, {}", whereabouts(place)))
+        }
+    };
+    format!(
+        "{:>5}  owed {:>9}  delivered {:>9}  dropped {:>7}  lag mean {:>7}  p99 {:>7}  clients {:>4}  memory {}  oldest waiting {oldest}\n",
+        clock(interval.end_s),
+        rate(interval.due),
+        rate(interval.processed),
+        format::count(interval.failed + interval.dropped),
+        lag(interval.mean_ms),
+        lag(interval.p99_ms),
+        format::count(clients.len() as u64),
+        interval.memory_mb.map_or("-".into(), format::megabytes),
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use tickstorm::Venue;
+    use tickstorm_report::Place;
+
     use super::*;
+
+    #[test]
+    fn a_line_of_a_served_run_names_who_is_furthest_behind() {
+        let client = |number, age_ns, place| ClientFigures { number, venue: Venue::Okx, age_ns, place };
+        let slow = [client(1, 300_000, None), client(2, 2_500_000_000, Some(Place::OurQueue))];
+        let lines = [&[][..], &slow[..1], &slow].map(|clients| served_line(&ordinary(), clients)).concat();
+        insta::assert_snapshot!(lines);
+    }
 
     #[test]
     fn a_line_says_what_the_interval_was_like() {

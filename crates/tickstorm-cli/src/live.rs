@@ -10,8 +10,8 @@ use ratatui::{
     text::{Line, Span},
     widgets::{LineGauge, Sparkline, Widget},
 };
-use tickstorm::{Phase, Snapshot};
-use tickstorm_report::format;
+use tickstorm::{ClientFigures, Phase, Snapshot};
+use tickstorm_report::{Place, format};
 
 pub(crate) use screen::Screen;
 
@@ -20,12 +20,22 @@ pub(crate) use screen::Screen;
 pub(crate) struct View<'a> {
     /// What is run against what, in one line.
     pub(crate) title: &'a str,
+    pub(crate) role: Role,
     pub(crate) stage: Stage,
     /// `None` until the run has begun.
     pub(crate) snapshot: Option<&'a Snapshot>,
     /// The error rate above which the run fails.
     pub(crate) error_threshold: f64,
     pub(crate) palette: Palette,
+}
+
+/// What tickstorm is in the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It sends to a target.
+    Client,
+    /// It serves clients.
+    Exchange,
 }
 
 /// What the run is asked to do.
@@ -41,11 +51,16 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// What to tell somebody who interrupted the run.
-    pub(crate) fn hint(self) -> Option<&'static str> {
-        match self {
-            Self::Connecting | Self::Running => None,
-            Self::Stopping => Some("stopping: awaiting the last replies, Ctrl-C again to report at once"),
-            Self::Aborting => Some("stopping at once"),
+    pub(crate) fn hint(self, role: Role) -> Option<&'static str> {
+        match (self, role) {
+            (Self::Connecting | Self::Running, _) => None,
+            (Self::Stopping, Role::Client) => {
+                Some("stopping: awaiting the last replies, Ctrl-C again to report at once")
+            }
+            (Self::Stopping, Role::Exchange) => {
+                Some("stopping: watching the clients come to rest, Ctrl-C again to report at once")
+            }
+            (Self::Aborting, _) => Some("stopping at once"),
         }
     }
 }
@@ -78,16 +93,35 @@ impl View<'_> {
 
     fn hint(&self) -> Line<'static> {
         if let (Stage::Running, Some(snapshot)) = (self.stage, self.snapshot)
-            && snapshot.connections_up < snapshot.connections
+            && let Some(trouble) = self.trouble(snapshot)
         {
-            let (up, all) = (snapshot.connections_up, snapshot.connections);
-            return Line::styled(format!("! {up} of {all} connections up"), self.color(Color::Red));
+            return Line::styled(format!("! {trouble}"), self.color(Color::Red));
         }
         let hint = match self.stage {
             Stage::Connecting => "connecting ...",
-            stage => stage.hint().unwrap_or("Ctrl-C stops the run and reports"),
+            stage => stage.hint(self.role).unwrap_or("Ctrl-C stops the run and reports"),
         };
         Line::styled(hint, Style::new().add_modifier(Modifier::DIM))
+    }
+
+    /// What somebody who looks at the run should know at once.
+    fn trouble(&self, snapshot: &Snapshot) -> Option<String> {
+        match self.role {
+            Role::Client => (snapshot.connections_up < snapshot.connections)
+                .then(|| format!("{} of {} connections up", snapshot.connections_up, snapshot.connections)),
+            Role::Exchange if snapshot.clients.is_empty() => Some("no client is connected".to_owned()),
+            Role::Exchange => {
+                let worst = worst(&snapshot.clients)?;
+                let place = worst.place?;
+                Some(format!(
+                    "client {} ({}) is at least {} behind, {}",
+                    worst.number,
+                    worst.venue,
+                    format::duration_ms(worst.age_ns as f64 / 1e6),
+                    whereabouts(place),
+                ))
+            }
+        }
     }
 
     fn progress(&self, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
@@ -101,6 +135,7 @@ impl View<'_> {
                 format!("{:3.0} %  {} of {}, {left} left", ratio * 100.0, clock(elapsed), clock(duration))
             }
             Phase::Measured => format!("{:3.0} %, {left} left", ratio * 100.0),
+            Phase::Draining if self.role == Role::Exchange => "watching the clients come to rest".to_owned(),
             Phase::Draining => format!("awaiting {} replies", format::count(snapshot.in_flight)),
             Phase::Finished => "done".to_owned(),
         };
@@ -145,6 +180,27 @@ impl View<'_> {
                 style: self.color(Color::Red).add_modifier(Modifier::BOLD),
             },
         };
+        let [memory, cpu] = [
+            metric("memory", "memory", format::bytes(snapshot.memory_bytes)),
+            metric("cpu", "cpu", format!("{:.0} %", snapshot.cpu_percent)),
+        ];
+        if self.role == Role::Exchange {
+            let age = match worst(&snapshot.clients) {
+                Some(worst) => format::duration_ms(worst.age_ns as f64 / 1e6),
+                None => "-".to_owned(),
+            };
+            return [
+                metric("market", "market", format::rate(snapshot.offered_rate)),
+                metric("delivered", "done", format::rate(snapshot.processed_rate)),
+                metric("clients", "clients", format::count(snapshot.clients.len() as u64)),
+                metric("mean lag", "mean", latency(snapshot.latency.mean_ns)),
+                metric("p99 lag", "p99", latency(snapshot.latency.p99_ns as f64)),
+                errors,
+                metric("oldest waiting", "oldest", age),
+                memory,
+                cpu,
+            ];
+        }
         [
             metric("offered", "due", format::rate(snapshot.offered_rate)),
             metric("achieved", "sent", format::rate(snapshot.achieved_rate)),
@@ -153,15 +209,16 @@ impl View<'_> {
             metric("p99 latency", "p99", latency(snapshot.latency.p99_ns as f64)),
             errors,
             metric("active", "active", format::count(snapshot.in_flight)),
-            metric("memory", "memory", format::bytes(snapshot.memory_bytes)),
-            metric("cpu", "cpu", format!("{:.0} %", snapshot.cpu_percent)),
+            memory,
+            cpu,
         ]
     }
 
     fn throughput(&self, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
         let values: Vec<Option<u64>> = snapshot.seconds.iter().map(|point| Some(point.processed)).collect();
         let note = format!("peak {}", format::rate(snapshot.peak_throughput as f64));
-        self.graph("throughput", &values, &note, Color::Cyan, area, buffer);
+        let label = if self.role == Role::Exchange { "delivered" } else { "throughput" };
+        self.graph(label, &values, &note, Color::Cyan, area, buffer);
     }
 
     fn latency(&self, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
@@ -169,7 +226,8 @@ impl View<'_> {
         let now = values.iter().rev().find_map(|value| *value);
         let note =
             now.map_or(String::new(), |now_ns| format!("now {}", format::duration_ms(now_ns as f64 / 1e6)));
-        self.graph("p99", &values, &note, Color::Magenta, area, buffer);
+        let label = if self.role == Role::Exchange { "p99 lag" } else { "p99" };
+        self.graph(label, &values, &note, Color::Magenta, area, buffer);
     }
 
     /// The last seconds of something as one row of bars, the newest at the right.
@@ -238,6 +296,22 @@ impl Widget for Metric {
     }
 }
 
+/// Who is furthest behind.
+pub(crate) fn worst(clients: &[ClientFigures]) -> Option<&ClientFigures> {
+    clients.iter().max_by_key(|client| client.age_ns)
+}
+
+/// Where a client's backlog waits, in few words.
+pub(crate) const fn whereabouts(place: Place) -> &'static str {
+    match place {
+        Place::OurQueue => "in tickstorm's queue",
+        Place::OurKernel => "on its way",
+        Place::ClientKernel => "in its receive buffer",
+        Place::ClientReader => "in its socket reader",
+        Place::ClientProcess => "in its process",
+    }
+}
+
 /// A time of day without the day: `0:07`, `12:30`, `1:02:03`.
 pub(crate) fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;
@@ -271,9 +345,9 @@ fn metric_columns(width: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
-    use tickstorm::{LatencyFigures, SecondPoint};
+    use tickstorm::{LatencyFigures, SecondPoint, Venue};
 
     use super::*;
 
@@ -362,6 +436,7 @@ mod tests {
     fn view(snapshot: Option<&Snapshot>) -> View<'_> {
         View {
             title: "tickstorm  NORMAL x10 for 60 s at builtin",
+            role: Role::Client,
             stage: Stage::Running,
             snapshot,
             error_threshold: 0.01,
@@ -415,7 +490,40 @@ mod tests {
                 })
                 .collect(),
             timeline: Vec::new().into(),
+            clients: Arc::default(),
         }
+    }
+
+    /// Of an exchange with two clients, one of which is slow.
+    fn served() -> Snapshot {
+        let client = |number, venue, age_ns, place| ClientFigures { number, venue, age_ns, place };
+        Snapshot {
+            sent: 56_400,
+            processed: 56_400,
+            in_flight: 0,
+            achieved_rate: 2_000.0,
+            processed_rate: 2_000.0,
+            clients: Arc::new([
+                client(1, Venue::Binance, 400_000, None),
+                client(2, Venue::Kraken, 1_340_000_000, Some(Place::ClientKernel)),
+            ]),
+            ..healthy()
+        }
+    }
+
+    fn exchange(snapshot: &Snapshot) -> View<'_> {
+        let title = "tickstorm  SPIKE x100 for 60 s to clients of 127.0.0.1:9443";
+        View { title, role: Role::Exchange, ..view(Some(snapshot)) }
+    }
+
+    #[test]
+    fn an_exchange_shows_its_clients_and_who_is_furthest_behind() {
+        insta::assert_snapshot!(text(&exchange(&served()), 99));
+        insta::assert_snapshot!("an_exchange_at_forty_columns", text(&exchange(&served()), 39));
+        let in_time = Snapshot { clients: served().clients[..1].into(), ..served() };
+        insta::assert_snapshot!("an_exchange_whose_clients_keep_up", text(&exchange(&in_time), 79));
+        let alone = Snapshot { clients: Arc::default(), phase: Phase::Draining, ..served() };
+        insta::assert_snapshot!("an_exchange_without_clients", text(&exchange(&alone), 79));
     }
 
     fn large() -> Snapshot {

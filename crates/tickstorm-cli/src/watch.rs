@@ -5,8 +5,8 @@ use tickstorm_report::format;
 
 use crate::{
     arguments::Progress,
-    lines::line,
-    live::{Palette, Screen, Stage, View},
+    lines::{line, served_line},
+    live::{Palette, Role, Screen, Stage, View},
     terminal::{can_draw, has_color, say},
 };
 
@@ -16,6 +16,7 @@ pub(crate) struct Watch {
     /// What is said at the start where there is no live view.
     opening: String,
     error_threshold: f64,
+    role: Role,
     face: Face,
 }
 
@@ -30,8 +31,8 @@ enum Face {
 }
 
 impl Watch {
-    /// `target` is what the person is shown of it.
-    pub(crate) fn new(progress: Progress, target: &str, plan: &Plan) -> Self {
+    /// `target` is what the person is shown of it, or of the clients' doors.
+    pub(crate) fn new(progress: Progress, role: Role, target: &str, plan: &Plan) -> Self {
         let face = match progress {
             Progress::Quiet => Face::Quiet,
             Progress::Auto if can_draw() => Face::Live(
@@ -44,10 +45,10 @@ impl Watch {
         let length = format::seconds(schedule.duration_ns() as f64 / 1e9);
         Self {
             title: format!(
-                "tickstorm  {} x{} for {length} at {}",
+                "tickstorm  {} x{} for {length} {} {target}",
                 spec.profile,
                 spec.multiplier.as_f64(),
-                target,
+                if role == Role::Exchange { "to clients of" } else { "at" },
             ),
             opening: format!(
                 "tickstorm: connecting to {} for {} messages in {length}, {} on average, {} at peak, seed {}\n",
@@ -58,6 +59,7 @@ impl Watch {
                 spec.seed,
             ),
             error_threshold: spec.error_threshold,
+            role,
             face,
         }
     }
@@ -75,9 +77,14 @@ impl Watch {
         match &mut self.face {
             Face::Live(..) => self.draw(Some(snapshot), now),
             Face::Lines { shown, stage } => {
-                snapshot.timeline.iter().skip(*shown).for_each(|interval| say(&line(interval)));
+                for interval in snapshot.timeline.iter().skip(*shown) {
+                    say(&match self.role {
+                        Role::Client => line(interval),
+                        Role::Exchange => served_line(interval, &snapshot.clients),
+                    });
+                }
                 *shown = snapshot.timeline.len();
-                if let (true, Some(hint)) = (*stage != now, now.hint()) {
+                if let (true, Some(hint)) = (*stage != now, now.hint(self.role)) {
                     say(&format!("{hint}\n"));
                 }
                 *stage = now;
@@ -89,7 +96,7 @@ impl Watch {
     fn draw(&mut self, snapshot: Option<&Snapshot>, stage: Stage) {
         if let Face::Live(screen, palette) = &mut self.face {
             let (title, error_threshold, palette) = (self.title.as_str(), self.error_threshold, *palette);
-            screen.draw(&View { title, stage, snapshot, error_threshold, palette });
+            screen.draw(&View { title, role: self.role, stage, snapshot, error_threshold, palette });
         }
     }
 }

@@ -168,7 +168,7 @@ fn consume(stream: &Arc<Stream>, books: Books) -> (ConsumeReport, f64) {
         &extent,
         |interval| {
             // Acknowledgements and the first books are no stream.
-            if interval.events > u64::from(SYMBOLS) {
+            if interval.events > 0 {
                 first_s.set(interval.start_s.min(first_s.get()));
                 last_s.set(interval.end_s);
             }

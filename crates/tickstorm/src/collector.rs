@@ -18,6 +18,7 @@ use crate::{
     control::Control,
     machine::{ProcessUsage, Usage, Withheld},
     run::Finds,
+    serve::Served,
     worker::{Dispatch, Summary},
 };
 
@@ -257,6 +258,7 @@ impl Collector {
             connections_up: lanes_up as u32,
             seconds: self.seconds.iter().copied().collect(),
             timeline: self.timeline.clone(),
+            clients: self.finds.served.as_ref().map(Served::clients).unwrap_or_default(),
         });
     }
 
@@ -368,6 +370,7 @@ impl Snapshot {
             connections_up: plan.lanes,
             seconds: Vec::new(),
             timeline: Arc::default(),
+            clients: Arc::default(),
         }
     }
 }

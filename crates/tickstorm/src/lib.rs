@@ -66,7 +66,7 @@ pub use message::Message;
 pub use plan::{Plan, PlanError, PlanErrors};
 pub use run::{Run, StartError};
 pub use settings::{SETTINGS, Setting};
-pub use snapshot::{LatencyFigures, Phase, SecondPoint, Snapshot};
+pub use snapshot::{ClientFigures, LatencyFigures, Phase, SecondPoint, Snapshot};
 pub use spec::{
     AckMode, AtLimit, Flush, Metric, Pacing, RegimeChoice, Scenario, Spec, Threshold, TickSize, Workers,
 };

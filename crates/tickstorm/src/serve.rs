@@ -49,6 +49,7 @@ use crate::{
 use desk::{Asks, Desk};
 use floor::{Floor, Time};
 use outlet::Doorway;
+use results::Board;
 
 /// An exchange whose doors are open. Its clock has not started: clients can connect, ask, subscribe and get snapshots,
 /// and the market stands still.
@@ -152,10 +153,24 @@ impl Exchange {
             desk.set_authority(pem);
         }
         let (results, gathered) = mpsc::channel();
-        let served = Served::new(gathered, Arc::clone(&counts), listing.clone(), &spec, front.address());
+        let board = Board::default();
+        let served = Served::new(
+            gathered,
+            (Arc::clone(&counts), board.clone()),
+            listing.clone(),
+            &spec,
+            front.address(),
+        );
         let floor = Floor::new(spec, listing, (start_unix_ns, opened_unix_ns), time, keys, plan.recording());
-        let doorway =
-            Doorway { poller, asks: asked, counts, results, observer: Observer::start(opened).ok(), opened };
+        let doorway = Doorway {
+            poller,
+            asks: asked,
+            counts,
+            board,
+            results,
+            observer: Observer::start(opened).ok(),
+            opened,
+        };
         Ok(Exchange { plan, front, outlet: ServeOutlet::new(floor, doorway), served, markets })
     }
 

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tickstorm_load::Histogram;
-use tickstorm_report::Interval;
+use tickstorm_report::{Interval, Place};
+use tickstorm_venue::Venue;
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,21 @@ pub struct Snapshot {
     pub seconds: Vec<SecondPoint>,
     /// The finished entries of the timeline, oldest first.
     pub timeline: Arc<Vec<Interval>>,
+    /// The clients of a served run that are connected, in the order in which they came; none of other runs.
+    pub clients: Arc<[ClientFigures]>,
+}
+
+/// A client of a served run at this moment, as it is seen from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientFigures {
+    /// Its number, from 1, in the order in which they came.
+    pub number: u32,
+    /// Whose client it is.
+    pub venue: Venue,
+    /// Age of the oldest message that it certainly has not worked off, ns.
+    pub age_ns: u64,
+    /// Where most of that waits, if anything does for long.
+    pub place: Option<Place>,
 }
 
 /// One second of the live view's graphs.

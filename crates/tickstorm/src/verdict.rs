@@ -301,9 +301,7 @@ mod tests {
             served: None,
             internal_error: None,
             target_is_ours: false,
-            served: None,
             warnings: Vec::new(),
-            served: None,
         }
     }
 

@@ -47,7 +47,8 @@ pub(super) fn with_consume_flags(command: Command) -> Command {
         path("ca", "FILE")
             .help("Certificates in PEM that vouch for the server, instead of those that this system trusts"),
         switch("allow-public-target").help("Let the server lie outside loopback and private address ranges"),
-        switch("no-reconnect").help("End when the connection is lost, instead of opening it again"),
+        switch("no-reconnect")
+            .help("End when the connection is lost or the server closes it, instead of opening it again"),
     ];
     let subscription = [
         text("symbols", "LIST")
@@ -59,7 +60,8 @@ pub(super) fn with_consume_flags(command: Command) -> Command {
         switch("no-books").help("Decode and count messages, but keep no books: the fastest reader"),
     ];
     let report = [
-        text("duration", "TIME").help("How long: 60, 30s, 5m [default: until Ctrl-C]"),
+        text("duration", "TIME")
+            .help("How long: 60, 30s, 5m [default: until Ctrl-C, or until the server closes and is gone]"),
         text("interval", "TIME").help("Time from one line of progress to the next [default: 1s]"),
         text("max-age", "TIME").help("FAULTY when a message is older than this when it is decoded, as 250ms"),
         switch("json").help("Print the report as JSON instead of a page of text"),
@@ -110,6 +112,8 @@ const AFTER_CONSUME: &str = "\
 A line an interval goes to standard error, the report to standard output.
 The age of a message is this machine's clock less the time in the message,
 which most venues tell in whole milliseconds.
+A server that closes the connection is connected to again, and that is no fault;
+if it is gone then, the session ends with what was seen.
 
 Examples:
   tickstorm consume --venue kraken --url 127.0.0.1:9443 --duration 30s
@@ -122,6 +126,6 @@ Exit codes:
   1    the server cannot be reached, or is none; the report could not be written
   2    wrong flag or value
   96   UNPROVED: nothing came, or not every book was whole at the end
-  99   FAULTY: a gap, a wrong checksum, a lost connection, a message too old ...
+  99   FAULTY: a gap, a wrong checksum, a broken connection, a message too old ...
   104  wrong file of certificates
   105  interrupted, the report is still written";

@@ -173,9 +173,12 @@ pub(super) fn serve_arguments(matches: &ArgMatches) -> ServeArguments {
 const AFTER_SERVE: &str = "\
 All five venues are served at once, HTTP and WebSockets on one port, under their native paths, with any prefix; a venue's
 name in front (/kraken/v2) is never ambiguous. The rate is that of the market's messages, over all symbols.
+The clock starts when --clients of them have subscribed. At the end the feed stops, the clients are watched until they
+rest, at most --silence, and are taken leave of with close code 1001.
 
 Examples:
   tickstorm serve                                    point your client at ws://127.0.0.1:9443
+  tickstorm consume --venue kraken --url 127.0.0.1:9443             or this one, from another terminal
   tickstorm serve --multiplier 100 --profile SPIKE --clients 2 --threshold 'age<500ms'
   tickstorm serve --tls --tls-authority ca.pem --api-key binance:KEY:SECRET
   tickstorm serve --listen 127.0.0.1:0 --address-file address.txt --clients 1 --wait-for 30s --quiet

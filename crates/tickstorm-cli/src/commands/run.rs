@@ -19,7 +19,7 @@ use tickstorm_report::{Outcome, Report, StopReason, Style, summary, to_json_pret
 use crate::{
     arguments::{Progress, RunArguments, Task},
     exit::{Exit, Refusal},
-    live::Stage,
+    live::{Role, Stage},
     output::Output,
     plan_table::plan_table,
     resolve::resolve,
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<Exit, Refusal> {
         return print(&plan_table(&plan, &resolved.origins));
     }
     let outputs = Outputs::open(arguments.output, arguments.hlog)?;
-    let mut watch = Watch::new(arguments.progress, &resolved.target.to_string(), &plan);
+    let mut watch = Watch::new(arguments.progress, Role::Client, &resolved.target.to_string(), &plan);
     watch.connecting();
     let start = move || Run::start(plan, &resolved.target).map_err(|error| chain(&error));
     storm(start, TOO_EARLY, || watch, outputs, arguments.progress)

@@ -18,6 +18,7 @@ use super::stream::Texts;
 use crate::{
     arguments::{Progress, ServeArguments, Task, TlsArguments},
     exit::{Exit, Refusal},
+    live::Role,
     output::Output,
     plan_table::plan_table,
     resolve::resolve_serving,
@@ -68,7 +69,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
         };
         exchange.start_watched(|| false, on_wait).map_err(|error| chain(&error))
     };
-    let watch = || Watch::new(arguments.progress, &format!("clients of {address}"), &shown);
+    let watch = || Watch::new(arguments.progress, Role::Exchange, &address.to_string(), &shown);
     storm(start, TOO_EARLY, watch, outputs, arguments.progress)
 }
 

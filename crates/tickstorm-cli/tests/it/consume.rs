@@ -236,14 +236,18 @@ fn a_whole_stream_is_clean_and_both_ends_count_the_same() {
         assert_eq!(report["books"], json!({"wanted": SYMBOLS, "whole": SYMBOLS, "resyncs": 0}));
         assert_eq!(report["faults"]["total"], 0);
         let counts = &report["counts"];
-        let sum = ["trades", "book_updates", "book_snapshots", "quotes", "tickers"]
+        let sum = ["trades", "book_updates", "quotes", "tickers"]
             .map(|kind| counts[kind].as_u64().expect("a count"))
             .iter()
             .sum::<u64>();
         assert_eq!(report["events"], sum);
+        assert_eq!(report["market_frames"], sum, "each message tells one thing");
+        let snapshots = if venue == Venue::Kraken { SYMBOLS } else { 0 };
+        assert_eq!(counts["book_snapshots"], snapshots);
         let control = if venue == Venue::Kraken { u64::from(SYMBOLS) * 2 } else { 2 };
         assert_eq!(report["frames"], script.stream.len() as u64 + control, "{venue}");
-        assert!(sum - counts["tickers"].as_u64().expect("a count") <= script.events);
+        let snapshots = u64::from(snapshots);
+        assert!(sum + snapshots - counts["tickers"].as_u64().expect("a count") <= script.events);
         assert!(output.stderr.lines().all(|line| line.contains("events") && line.contains("faults 0")));
         assert!(output.stderr.contains("books 3/3"), "{}", output.stderr);
     }

@@ -8,6 +8,7 @@ mod generate;
 mod harness;
 mod outage;
 mod output;
+mod pair;
 mod peer;
 mod print_plan;
 mod profile;

@@ -730,10 +730,15 @@ impl Desk {
 
     fn end(&mut self, why: &str) {
         self.ended = Some(match self.farewell.clone() {
-            Some(said) => ConsumeEnd::Closed(said),
-            None => ConsumeEnd::Lost(why.to_owned()),
+            Some(said) => {
+                self.drop_requests();
+                ConsumeEnd::Closed(said)
+            }
+            None => {
+                self.forget();
+                ConsumeEnd::Lost(why.to_owned())
+            }
         });
-        self.drop_requests();
         self.link = Link::Ended;
     }
 
@@ -756,7 +761,6 @@ impl Desk {
         if self.failures >= CONNECT_ATTEMPTS_MAX {
             // Somebody is there who does not let us in any more: that is more than a leave.
             self.farewell = None;
-            self.forget();
             return self.end(why);
         }
         self.begin_anew(now, backoff_ns(self.failures));

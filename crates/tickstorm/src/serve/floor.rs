@@ -15,7 +15,6 @@ use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId, Ti
 use tickstorm_net::{
     CloseReason, Link, Mark, Scratch, Silence, Turn,
     frame::{Incoming, Opcode},
-    observe::PingProbe,
 };
 use tickstorm_report::Summary;
 use tickstorm_venue::{
@@ -116,7 +115,7 @@ pub(super) struct Past {
     pub tally: Tally,
     pub lag: Summary,
     pub round_trips: Summary,
-    /// What its reader had passed at the end; none if it has never answered a ping.
+    /// What pings have shown; none if it never answered one.
     pub reader: Option<Reader>,
     /// At its worst in the measured phase, and at the end.
     pub worst: Ages,
@@ -124,23 +123,13 @@ pub(super) struct Past {
     pub seen: Seen,
 }
 
-/// What pings have told of a client's reader.
+/// What pings have shown of a client's reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
-    /// It had passed everything at this time.
-    Passed { at_ns: u64 },
-    /// It had not passed something so old.
-    Behind { age_ns: u64 },
-}
-
-impl Reader {
-    fn of(probe: &PingProbe, now_ns: u64) -> Option<Self> {
-        if !probe.is_answered() {
-            return None;
-        }
-        let behind = Self::Behind { age_ns: probe.age_ns(now_ns) };
-        Some(probe.passed_at_ns().map_or(behind, |at_ns| Self::Passed { at_ns }))
-    }
+pub(super) struct Reader {
+    /// When it had passed everything that it was sent; none if it never came so far.
+    pub passed_ns: Option<u64>,
+    /// The age of the oldest ping without an answer at the end.
+    pub unanswered_ns: u64,
 }
 
 /// Clients that are gone: the first of them each for itself, and all together.
@@ -743,6 +732,7 @@ impl<T: Read + Write> Floor<T> {
         }
         client.tally.end.get_or_insert(End { at_ns: now_ns, cause, code, text: text.to_owned() });
         let lag = client.tally.lag.take();
+        let ended_ns = client.tally.end.as_ref().map_or(now_ns, |end| end.at_ns);
         self.past.add(Past {
             key,
             number: client.number,
@@ -750,8 +740,11 @@ impl<T: Read + Write> Floor<T> {
             venue: client.venue,
             tally: client.tally,
             lag: lag.as_deref().map(Summary::from).unwrap_or_default(),
-            reader: client.probe.as_deref().and_then(|probe| Reader::of(probe, now_ns)),
-            round_trips: client.probe.map(|probe| probe.round_trips().into()).unwrap_or_default(),
+            round_trips: client.probe.as_ref().map(|probe| probe.round_trips().into()).unwrap_or_default(),
+            reader: client.probe.filter(|probe| probe.is_answered()).map(|probe| Reader {
+                passed_ns: probe.passed_at_ns(),
+                unanswered_ns: probe.age_ns(ended_ns),
+            }),
             worst: client.worst,
             last: client.ages,
             seen: Seen::default(),

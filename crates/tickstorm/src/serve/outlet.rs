@@ -25,6 +25,7 @@ use super::{
     floor::{Books, Entrance, Floor, PastClients},
     gauge::Gallery,
     grade::Grader,
+    results::Board,
     spec::ServeSpec,
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct ServeOutlet {
     ready: Vec<Event>,
     asks: Receiver<Ask>,
     counts: Arc<Asks>,
+    board: Board,
     results: Sender<Outcome>,
     gallery: Gallery,
     opened: Instant,
@@ -48,6 +50,8 @@ pub(super) struct Doorway {
     pub poller: Arc<Poller>,
     pub asks: Receiver<Ask>,
     pub counts: Arc<Asks>,
+    /// Where the clients are shown while the run is under way.
+    pub board: Board,
     /// Where the clients' last figures go when the run is over.
     pub results: Sender<Outcome>,
     /// None where the system gave no thread for it.
@@ -84,7 +88,7 @@ impl Books for MarketBooks<'_> {
 
 impl ServeOutlet {
     pub(super) fn new(floor: Floor<Transport>, doorway: Doorway) -> Self {
-        let Doorway { poller, asks, counts, results, observer, opened } = doorway;
+        let Doorway { poller, asks, counts, board, results, observer, opened } = doorway;
         Self {
             floor,
             poller,
@@ -92,6 +96,7 @@ impl ServeOutlet {
             ready: Vec::new(),
             asks,
             counts,
+            board,
             results,
             gallery: Gallery::new(observer),
             opened,
@@ -167,7 +172,9 @@ impl ServeOutlet {
             }
         }
         let now_ns = self.now();
-        self.floor.tick(&mut self.gallery, now_ns);
+        if self.floor.tick(&mut self.gallery, now_ns) {
+            self.board.show(self.floor.figures());
+        }
         self.mind_sockets();
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering::Relaxed, mpsc::Receiver},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed, mpsc::Receiver},
     time::Duration,
 };
 
@@ -18,6 +18,8 @@ use tickstorm_report::{
 };
 use tickstorm_venue::publisher::Publishing;
 
+use crate::ClientFigures;
+
 use super::{
     client::{Cause, End},
     desk::Asks,
@@ -31,6 +33,7 @@ use super::{
 pub(crate) struct Served {
     outcome: Receiver<Outcome>,
     counts: Arc<Asks>,
+    board: Board,
     listing: Listing,
     spec: ServeSpec,
     address: SocketAddr,
@@ -41,18 +44,23 @@ pub(crate) struct Served {
 impl Served {
     pub(super) fn new(
         outcome: Receiver<Outcome>,
-        counts: Arc<Asks>,
+        (counts, board): (Arc<Asks>, Board),
         listing: Listing,
         spec: &ServeSpec,
         address: SocketAddr,
     ) -> Self {
-        Self { outcome, counts, listing, spec: spec.clone(), address, front: None }
+        Self { outcome, counts, board, listing, spec: spec.clone(), address, front: None }
     }
 
     /// Keeps the doors open until the end.
     pub(super) fn behind(mut self, front: Front) -> Self {
         self.front = Some(front);
         self
+    }
+
+    /// Everybody who is connected now, as of some tenth of a second ago.
+    pub(crate) fn clients(&self) -> Arc<[ClientFigures]> {
+        self.board.read()
     }
 
     /// Closes the doors, and tells what was seen; an engine that panicked has left nothing.
@@ -97,6 +105,20 @@ impl Served {
                 })
                 .collect(),
         }
+    }
+}
+
+/// Where the engine shows its clients to whoever looks at the run. Ten times a second, so that nobody waits for it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Board(Arc<Mutex<Arc<[ClientFigures]>>>);
+
+impl Board {
+    pub(super) fn show(&self, clients: Arc<[ClientFigures]>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = clients;
+    }
+
+    fn read(&self) -> Arc<[ClientFigures]> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -192,12 +214,15 @@ fn seen_from_outside(ages: &Ages) -> Backlog {
 /// In the silence after the feed: when the client rests it has worked off everything.
 fn found_in_silence(finding: &Finding, past: &Past) -> Backlog {
     let ages = &past.last;
-    let place = match past.reader {
-        Some(Reader::Behind { age_ns }) if finding.basis == observe::Basis::Exact => {
-            return stuck(finding, age_ns, ages);
-        }
-        Some(Reader::Passed { at_ns }) => finding.place_with_reader(at_ns),
-        _ => finding.place,
+    let reader = past.reader;
+    if let (observe::Basis::Exact, Some(Reader { passed_ns: None, unanswered_ns })) = (finding.basis, reader)
+    {
+        return stuck(finding, unanswered_ns, ages);
+    }
+    let passed_ns = reader.and_then(|reader| reader.passed_ns);
+    let place = match passed_ns {
+        Some(passed_ns) => finding.place_with_reader(passed_ns),
+        None => finding.place,
     };
     let place = place.map(self::place);
     let basis = match finding.basis {
@@ -265,7 +290,7 @@ fn places(ages: &Ages) -> Backlog {
     }
 }
 
-const fn place(place: observe::Place) -> Place {
+pub(super) const fn place(place: observe::Place) -> Place {
     match place {
         observe::Place::OurQueue => Place::OurQueue,
         observe::Place::OurKernel => Place::OurKernel,

@@ -1,6 +1,9 @@
 //! What the clock asks of the exchange: signs of life, looks at the clients, and the end.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+};
 
 use tickstorm_net::{
     frame::{Incoming, Opcode},
@@ -11,21 +14,24 @@ use tickstorm_venue::{
     protocol::{Endpoint, Reply},
 };
 
+use crate::ClientFigures;
+
 use super::{
     client::{Cause, Client, Source, Stage},
     floor::{Floor, PastClients},
     gauge::{Ages, Gallery},
+    results::place,
     spec::PingProbes,
 };
 
 impl<T: Read + Write> Floor<T> {
-    /// Does what is due by the clock.
-    pub(super) fn tick(&mut self, gallery: &mut Gallery, now_ns: u64) {
+    /// Does what is due by the clock, and tells whether that was something.
+    pub(super) fn tick(&mut self, gallery: &mut Gallery, now_ns: u64) -> bool {
         for key in std::mem::take(&mut self.subscribers_new) {
             gallery.has_subscribed(key);
         }
         if now_ns < self.next_tick_ns {
-            return;
+            return false;
         }
         self.next_tick_ns = now_ns + TICK_NS;
         let keys: Vec<usize> = self.keys().collect();
@@ -41,6 +47,19 @@ impl<T: Read + Write> Floor<T> {
             self.look_at(key, gallery, now_ns);
         }
         self.looked_at = if keys.len() <= LOOKS_A_TICK { 0 } else { (first + LOOKS_A_TICK) % keys.len() };
+        true
+    }
+
+    /// The clients as they were last looked at.
+    pub(super) fn figures(&self) -> Arc<[ClientFigures]> {
+        let clients = self.keys().filter_map(|key| self.client(key));
+        let figures = clients.map(|client| ClientFigures {
+            number: client.number,
+            venue: client.venue,
+            age_ns: client.ages.known_ns(),
+            place: client.ages.place().map(place),
+        });
+        figures.collect()
     }
 
     /// Floor time at which the clock asks for something next.

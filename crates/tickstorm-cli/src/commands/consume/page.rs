@@ -40,21 +40,25 @@ fn amounts(page: &mut String, report: &ConsumeReport) {
     let rate = |count: u64| format::rate(report.per_second(count));
     let bytes_per_s = format!("{}/s", format::bytes(report.per_second(report.bytes) as u64));
     page.push_str("\nReceived\n");
-    for (name, count, rate) in [
-        ("events", format::count(report.events), rate(report.events)),
-        ("frames", format::count(report.frames), rate(report.frames)),
-        ("bytes", format::bytes(report.bytes), bytes_per_s),
+    let told = format!("{} with events", format::count(report.market_frames));
+    let wire = format!("{} on the wire", format::bytes(report.wire_bytes));
+    for (name, count, rate, more) in [
+        ("events", format::count(report.events), rate(report.events), ""),
+        ("frames", format::count(report.frames), rate(report.frames), &told),
+        ("bytes", format::bytes(report.bytes), bytes_per_s, &wire),
     ] {
-        let _ = writeln!(page, "  {name:<8}{count:>12}  {rate:>12}");
+        let line = format!("  {name:<8}{count:>12}  {rate:>12}    {more}");
+        let _ = writeln!(page, "{}", line.trim_end());
     }
     let counts = &report.counts;
     let kinds = [
         ("trades", counts.trades),
         ("book updates", counts.book_updates),
-        ("book snapshots", counts.book_snapshots),
         ("tickers", counts.tickers),
         ("quotes", counts.quotes),
         ("others", counts.others),
+        ("book snapshots", counts.book_snapshots),
+        ("other first states", counts.first_states),
     ];
     let kinds: Vec<String> = kinds
         .iter()
@@ -97,6 +101,7 @@ fn conversation(page: &mut String, report: &ConsumeReport) {
     let mut parts = vec![
         counted(report.connections, "connection"),
         format!("{} lost", format::count(report.losses)),
+        format!("{} closed by the server", format::count(report.closes)),
         counted(report.acknowledged, "acknowledgement"),
         counted(report.heartbeats, "heartbeat"),
         counted(report.pongs, "pong"),
@@ -111,6 +116,10 @@ fn conversation(page: &mut String, report: &ConsumeReport) {
         ));
     }
     let _ = writeln!(page, "  {}", parts.join(", "));
+    for closing in report.closings.iter().take(FAULTS_SHOWN) {
+        let at = format::seconds(closing.at_ms as f64 / 1e3);
+        let _ = writeln!(page, "  after {at} the server {}", clean(&closing.text));
+    }
     if report.books == Books::Kept && report.books_wanted > 0 {
         let _ = writeln!(
             page,
@@ -135,7 +144,7 @@ fn symbols(page: &mut String, report: &ConsumeReport) {
     );
     for it in shown.iter().take(SYMBOLS_SHOWN) {
         let counts = &it.counts;
-        let others = counts.events() - counts.trades - counts.book_updates;
+        let others = counts.events() + counts.states() - counts.trades - counts.book_updates;
         let book = match it.book_is_whole {
             None => "-",
             Some(true) => "whole",
@@ -190,7 +199,7 @@ fn verdict(page: &mut String, report: &ConsumeReport, style: Style) {
             format::duration_ms(limit_ms)
         ));
     }
-    if report.events == 0 {
+    if report.events + report.counts.states() == 0 {
         reasons.push("nothing came".to_owned());
     }
     if report.books_whole < report.books_wanted {
@@ -200,7 +209,7 @@ fn verdict(page: &mut String, report: &ConsumeReport, style: Style) {
         ));
     }
     match &report.end {
-        ConsumeEnd::Duration => {}
+        ConsumeEnd::Duration | ConsumeEnd::Closed(_) => {}
         ConsumeEnd::Stopped => reasons.push("stopped by hand".to_owned()),
         ConsumeEnd::Lost(why) => reasons.push(format!("ended: {}", clean(why))),
     }
@@ -209,6 +218,9 @@ fn verdict(page: &mut String, report: &ConsumeReport, style: Style) {
             Books::Kept => "no gap, no wrong checksum, no lost connection".to_owned(),
             Books::Ignored => "every message could be read; books were not kept".to_owned(),
         });
+    }
+    if let ConsumeEnd::Closed(said) = &report.end {
+        reasons.push(format!("the server has {}", clean(said)));
     }
     let code = match verdict {
         ConsumeVerdict::Clean => "32",
@@ -237,7 +249,9 @@ const FAULTS_SHOWN: usize = 10;
 #[cfg(test)]
 mod tests {
     use tickstorm::Venue;
-    use tickstorm::consume::{Ages, ConsumeChannel, ConsumeCounts, ConsumeFault, ConsumeFaults};
+    use tickstorm::consume::{
+        Ages, ConsumeChannel, ConsumeClosing, ConsumeCounts, ConsumeFault, ConsumeFaults,
+    };
 
     use super::*;
 
@@ -249,6 +263,7 @@ mod tests {
             levels: 20 * trades,
             tickers: trades / 10,
             quotes: 0,
+            first_states: 0,
             others: 0,
         }
     }
@@ -275,7 +290,9 @@ mod tests {
             counts: all,
             events: all.events(),
             frames: all.events() + 12,
+            market_frames: all.events(),
             bytes: 3_100_000,
+            wire_bytes: 3_152_000,
             age: Ages { count: 13_000, p50_ms: 0.6, p99_ms: 2.1, max_ms: 12.0 },
             ahead: 0,
             max_age_ms: None,
@@ -284,6 +301,8 @@ mod tests {
             resyncs: 0,
             connections: 1,
             losses: 0,
+            closes: 0,
+            closings: Vec::new(),
             snapshots_fetched: 0,
             fetches_failed: 0,
             snapshots_too_old: 0,
@@ -300,6 +319,16 @@ mod tests {
     #[test]
     fn the_page_of_a_clean_session() {
         insta::assert_snapshot!(text(&report(), Style { color: false, width: 100 }));
+    }
+
+    #[test]
+    fn the_page_of_a_session_that_the_server_ended() {
+        let said = "closed: code 1001, \"bye\"";
+        let mut report = report();
+        report.end = ConsumeEnd::Closed(said.to_owned());
+        report.closes = 1;
+        report.closings = vec![ConsumeClosing { at_ms: 9_800, text: said.to_owned() }];
+        insta::assert_snapshot!(text(&report, Style { color: false, width: 100 }));
     }
 
     #[test]

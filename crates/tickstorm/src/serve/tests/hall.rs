@@ -14,7 +14,7 @@ use crate::{
     serve::{
         ServeSpec,
         client::{Cause, Stage, Who},
-        floor::{Books, Entrance, Floor, Past, Time},
+        floor::{Books, Entrance, Floor, Past, PastClients, Time},
         gauge::Gallery,
         outlet::MarketBooks,
     },
@@ -42,7 +42,7 @@ pub(super) struct Hall {
 
 /// What a run came to.
 pub(super) struct Outcome {
-    pub past: Vec<Past>,
+    pub past: PastClients,
     pub recording: Recording,
     pub callers: Vec<Caller>,
 }
@@ -258,7 +258,7 @@ impl Outcome {
     #[track_caller]
     pub(super) fn check(&self) {
         let mut sums = [0; 3];
-        for past in &self.past {
+        for past in &self.past.kept {
             let tally = &past.tally;
             assert_eq!(
                 tally.owed,
@@ -278,7 +278,7 @@ impl Outcome {
 
     pub(super) fn of(&self, index: usize) -> &Past {
         let key = self.callers[index].key;
-        self.past.iter().find(|past| past.key == key).expect("everybody who came is gone")
+        self.past.kept.iter().find(|past| past.key == key).expect("everybody who came is gone")
     }
 }
 
