@@ -133,7 +133,7 @@ impl Press {
                     let update = DepthUpdate {
                         form: DepthForm::Snapshot,
                         continuity: Continuity::Chain { previous: None, id: desk.change_id },
-                        ..self.depth_update(symbol, depth, due_ns, due_ns, top.sides())
+                        ..depth_update(self.clock, symbol, depth, due_ns, due_ns, top.sides())
                     };
                     self.encoder.levels(&update, LevelsForm::Top, &[], numbering, &mut self.out);
                 }
@@ -193,7 +193,9 @@ impl Press {
 
     #[inline]
     fn levels(&mut self, stream: &mut Stream, symbol: SymbolId, desk: &Desk, due_ns: u64) {
-        let (venue, feed) = (self.venue, stream.feed);
+        // Taken apart, since what is told is not moved about for each message.
+        let Self { venue, listing, clock, encoder, retired_checksums, out, news } = self;
+        let (venue, feed) = (*venue, stream.feed);
         let Holds::Levels(shelf) = &mut stream.holds else { return };
         let telling = match venue {
             Venue::Binance | Venue::Coinbase => Telling::Touched,
@@ -201,13 +203,12 @@ impl Press {
             Venue::Kraken | Venue::Bybit => Telling::InSight,
         };
         let book = desk.book.as_ref();
-        let mut news = std::mem::take(&mut self.news);
         let depth = if feed.depth == 0 { usize::MAX } else { feed.depth as usize };
-        if shelf.tell(telling, book.map(|book| &book.window), depth, &mut news) {
+        if shelf.tell(telling, book.map(|book| &book.window), depth, news) {
             let previous = std::mem::replace(&mut shelf.told_id, desk.change_id);
             shelf.count += 1;
             for time in &mut news.times {
-                *time = self.clock.unix_ns(*time);
+                *time = clock.unix_ns(*time);
             }
             let continuity = match venue {
                 Venue::Binance => {
@@ -219,10 +220,10 @@ impl Press {
             };
             let checksum = book.and_then(|book| match &book.digits {
                 Some(digits) => Some(digits.0.checksum()),
-                None if self.retired_checksums => {
+                None if *retired_checksums => {
                     let sides = [Side::Buy, Side::Sell].map(|side| book.window.best_levels(side, depth));
                     let [bids, asks] = sides;
-                    Some(crate::okx::checksum(bids, asks, self.listing.instrument(symbol)))
+                    Some(crate::okx::checksum(bids, asks, listing.instrument(symbol)))
                 }
                 None => None,
             });
@@ -235,33 +236,10 @@ impl Press {
                 continuity,
                 checksum,
                 cross_sequence: Some(desk.change_id),
-                ..self.depth_update(symbol, feed.depth, due_ns, shelf.engine_ns, sides)
+                ..depth_update(*clock, symbol, feed.depth, due_ns, shelf.engine_ns, sides)
             };
             let form = feed.levels_form(venue);
-            self.encoder.levels(&update, form, &news.times, &mut Numbering::default(), &mut self.out);
-        }
-        self.news = news;
-    }
-
-    fn depth_update<'a>(
-        &self,
-        symbol: SymbolId,
-        depth: u32,
-        due_ns: u64,
-        engine_ns: u64,
-        [bids, asks]: [&'a [Level]; 2],
-    ) -> DepthUpdate<'a> {
-        DepthUpdate {
-            symbol,
-            form: DepthForm::Update,
-            depth: Some(depth),
-            event_ns: Some(self.clock.unix_ns(due_ns)),
-            engine_ns: Some(self.clock.unix_ns(engine_ns)),
-            continuity: Continuity::None,
-            cross_sequence: None,
-            checksum: None,
-            bids,
-            asks,
+            encoder.levels(&update, form, &news.times, &mut Numbering::default(), out);
         }
     }
 
@@ -285,7 +263,7 @@ impl Press {
                 form: DepthForm::Snapshot,
                 continuity: Continuity::Count(count),
                 cross_sequence: Some(quote.update_id),
-                ..self.depth_update(symbol, BEST, due_ns, event_ns, sides)
+                ..depth_update(self.clock, symbol, BEST, due_ns, event_ns, sides)
             };
             self.encoder.encode_decoded(&Decoded::Depth(update), numbering, &mut self.out);
             return;
@@ -332,6 +310,7 @@ impl Press {
             return;
         }
         let number = if self.venue == Venue::Coinbase { number_place(&self.out) } else { None };
+        debug_assert_eq!(number.is_some(), self.venue == Venue::Coinbase, "each frame of Coinbase has one");
         let messages = std::mem::take(&mut stream.waiting);
         let (bytes, kind) = (&self.out[..], stream.feed.kind());
         send(Frame { stream: id, bytes, due_ns, messages, kind, number });
@@ -357,7 +336,7 @@ impl Press {
                 let update = DepthUpdate {
                     form: DepthForm::Snapshot,
                     continuity: Continuity::Chain { previous: None, id: desk.change_id },
-                    ..self.depth_update(symbol, feed.depth, now_ns, now_ns, top.sides())
+                    ..depth_update(self.clock, symbol, feed.depth, now_ns, now_ns, top.sides())
                 };
                 self.encoder.levels(&update, LevelsForm::Top, &[], numbering, &mut self.out);
             }
@@ -385,7 +364,7 @@ impl Press {
                     continuity,
                     checksum,
                     cross_sequence: Some(shelf.told_id),
-                    ..self.depth_update(symbol, feed.depth, now_ns, now_ns, [&news.bids, &news.asks])
+                    ..depth_update(self.clock, symbol, feed.depth, now_ns, now_ns, [&news.bids, &news.asks])
                 };
                 if self.venue != Venue::Binance {
                     let form = feed.levels_form(self.venue);
@@ -504,13 +483,48 @@ fn call_snapshot(out: &mut Vec<u8>) {
     }
 }
 
-/// Where a frame of Coinbase has its number. It comes after the channel and a time, which have no such name in them.
+fn depth_update<'a>(
+    clock: WallClock,
+    symbol: SymbolId,
+    depth: u32,
+    due_ns: u64,
+    engine_ns: u64,
+    [bids, asks]: [&'a [Level]; 2],
+) -> DepthUpdate<'a> {
+    DepthUpdate {
+        symbol,
+        form: DepthForm::Update,
+        depth: Some(depth),
+        event_ns: Some(clock.unix_ns(due_ns)),
+        engine_ns: Some(clock.unix_ns(engine_ns)),
+        continuity: Continuity::None,
+        cross_sequence: None,
+        checksum: None,
+        bids,
+        asks,
+    }
+}
+
+/// Where a frame of Coinbase has its number: `{"channel":"` name `","client_id":"","timestamp":"` time
+/// `","sequence_num":` number, without a client id where that is the wish.
 fn number_place(frame: &[u8]) -> Option<Range<usize>> {
-    let name = br#""sequence_num":"#;
-    let start = frame.windows(name.len()).position(|bytes| bytes == name)? + name.len();
-    let length = frame[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let behind_quote = |text: &'_ [u8], at: usize| {
+        let length = text.get(at..)?.iter().position(|&byte| byte == b'"')?;
+        Some(at + length + 1)
+    };
+    let rest = frame.strip_prefix(br#"{"channel":""#)?;
+    let rest = &rest[behind_quote(rest, 0)?..];
+    let rest = rest.strip_prefix(br#","client_id":"""#).unwrap_or(rest);
+    let rest = rest.strip_prefix(br#","timestamp":""#)?;
+    let rest = &rest[behind_quote(rest, SHORTEST_TIME)?..];
+    let number = rest.strip_prefix(br#","sequence_num":"#)?;
+    let start = frame.len() - number.len();
+    let length = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
     Some(start..start + length)
 }
+
+/// Characters of `2026-11-23T08:00:00Z`.
+const SHORTEST_TIME: usize = 20;
 
 /// The depth of best prices, where they are a book.
 const BEST: u32 = 1;
