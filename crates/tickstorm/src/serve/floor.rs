@@ -15,6 +15,7 @@ use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId, Ti
 use tickstorm_net::{
     CloseReason, Link, Mark, Scratch, Silence, Turn,
     frame::{Incoming, Opcode},
+    observe::PingProbe,
 };
 use tickstorm_report::Summary;
 use tickstorm_venue::{
