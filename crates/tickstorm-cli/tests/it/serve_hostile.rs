@@ -322,7 +322,7 @@ fn with_the_venues_limits_who_asks_too_much_is_told_so() {
     }
     assert_eq!(await_close(&mut binance), (1008, "Too many requests".to_owned()));
     let mut bybit = exchange.connect("/bybit/v5/public/spot");
-    let names = vec!["\"orderbook.50.BTCUSDT\""; 11].join(",");
+    let names = ["\"orderbook.50.BTCUSDT\""; 11].join(",");
     say(&mut bybit, &format!(r#"{{"op":"subscribe","args":[{names}]}}"#));
     let answer = await_text(&mut bybit, &["\"success\""]);
     assert!(answer.contains("\"success\":false"), "{answer}");

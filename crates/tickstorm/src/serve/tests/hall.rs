@@ -130,7 +130,7 @@ impl Hall {
             let slot = self.slots[self.next_slot];
             self.next_slot += 1;
             let market = self.markets[usize::from(slot.shard())].as_mut().expect("it has symbols");
-            self.floor.say(&market.next(slot.due_ns()));
+            self.floor.say(market.next(slot.due_ns()));
             if self.floor.turn_bytes() >= 192 << 10 {
                 self.flush(now_ns);
             }
@@ -151,7 +151,7 @@ impl Hall {
             let slot = self.slots[self.next_slot];
             self.next_slot += 1;
             let market = self.markets[usize::from(slot.shard())].as_mut().expect("it has symbols");
-            self.floor.say(&market.next(slot.due_ns()));
+            self.floor.say(market.next(slot.due_ns()));
         }
         owed(&self.floor) - before
     }
