@@ -108,9 +108,9 @@ fn many_clients(extent: Extent) {
     row(&what, &compared.to_string(), ">= 0.6 of raw");
 }
 
-/// More than can be delivered, for as long as some half of it takes.
+/// More than can be delivered. Not all at once, so that the schedule is drawn while it is.
 fn storm(venue: Venue, messages: u64, clients: usize) -> Served {
-    let rate = if clients == 1 { 4_000_000 } else { 1_000_000 };
+    let rate = if clients == 1 { 10_000_000 } else { 1_000_000 };
     Served { venue, messages, rate, clients, pacing: Pacing::Sleep, tls: false, real_time: false }
 }
 
