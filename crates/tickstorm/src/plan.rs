@@ -31,6 +31,7 @@ pub struct Plan {
     pub(crate) spec: Spec,
     pub(crate) target: String,
     pub(crate) target_kind: &'static str,
+    pub(crate) is_hosted: bool,
     pub(crate) duration: Duration,
     pub(crate) schedule: Schedule,
     pub(crate) warm_up: Option<Schedule>,
@@ -76,7 +77,8 @@ impl Plan {
             _ => Arrivals::Paced,
         });
 
-        let lanes_wanted = if matches!(target, Target::Call(_)) { 1 } else { spec.connections };
+        let is_called = matches!(target, Target::Call(_) | Target::Hosted(_));
+        let lanes_wanted = if is_called { 1 } else { spec.connections };
         let mut market = MarketSpec {
             seed: seed.child("market", 0),
             listing: Listing::synthetic(spec.symbols, seed.child("listing", 0)),
@@ -136,10 +138,12 @@ impl Plan {
         let wanted = wanted.min(spec.max_concurrent).min(u32::from(market.shards));
         let (lanes, workers) = match target {
             Target::Call(_) => (wanted, wanted),
+            // A host is one consumer, however many threads it has.
+            Target::Hosted(_) => (1, 1),
             _ => (spec.connections, wanted.min(spec.connections)),
         };
         let ack = match target {
-            Target::Call(_) => None,
+            Target::Call(_) | Target::Hosted(_) => None,
             Target::Builtin(_) => Some(spec.ack.unwrap_or(AckMode::Id)),
             Target::WebSocket(_) => Some(spec.ack.unwrap_or(AckMode::None)),
         };
@@ -158,6 +162,7 @@ impl Plan {
         Ok(Plan {
             target: target.to_string(),
             target_kind: target.kind(),
+            is_hosted: matches!(target, Target::Hosted(_)),
             duration,
             schedule,
             warm_up,
@@ -339,7 +344,7 @@ fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
     let is_id = match target {
         Target::Builtin(_) => matches!(spec.ack, None | Some(AckMode::Id)),
         Target::WebSocket(_) => spec.ack == Some(AckMode::Id),
-        Target::Call(_) => false,
+        Target::Call(_) | Target::Hosted(_) => false,
     };
     if spec.stamp_id.is_some() && spec.id_pointer.is_some() {
         errors.add(
@@ -358,7 +363,7 @@ fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
     {
         errors.add("target", "the built-in target acknowledges ordinals as {\"ack\":n}: leave out --ack-pointer, --stamp-id and --id-pointer");
     }
-    if matches!(target, Target::Call(_)) && spec.ack.is_some() {
+    if matches!(target, Target::Call(_) | Target::Hosted(_)) && spec.ack.is_some() {
         errors.add("ack", "a called target acknowledges by returning: leave it out");
     }
     for (name, is_given) in [

@@ -8,6 +8,7 @@ mod clients;
 mod examples;
 mod frozen;
 mod generator;
+mod hosted;
 mod push;
 mod realism;
 mod stream;
