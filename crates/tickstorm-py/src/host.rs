@@ -33,6 +33,10 @@ pub(crate) struct Host {
     pub(crate) waker: Arc<Waker>,
     target: Option<Py<PyAny>>,
     event_loop: Py<PyAny>,
+    /// The context in which the run was started. No call sees what another one has set in its own.
+    context: Py<PyAny>,
+    /// That the loop has its turns in it, as keywords.
+    turn_options: Py<PyDict>,
     /// Resolved when the run's result is there.
     done: Py<PyAny>,
     tasks: TaskMaker,
@@ -56,8 +60,10 @@ pub(crate) struct Host {
 /// Where the target is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// On the loop.
+    /// On the loop, which only makes a coroutine of it.
     Loop,
+    /// On the loop, all of it.
+    Inline,
     /// In threads; what it returns may still be awaited on the loop.
     Threads,
 }
@@ -83,7 +89,8 @@ struct HandedOver {
 
 #[pymethods]
 impl Host {
-    /// `place` is `"loop"` or `"threads"`, `form` `"dict"`, `"bytes"` or `"str"`. `context` is what the threads call in.
+    /// `place` is `"loop"` for a coroutine function, `"inline"` or `"threads"` for another callable; `form` `"dict"`,
+    /// `"bytes"` or `"str"`. `context` is the one in which the run is started.
     #[new]
     #[pyo3(signature = (event_loop, target, *, place, form, takes_lists, context))]
     fn new(
@@ -96,11 +103,16 @@ impl Host {
         context: Py<PyAny>,
     ) -> PyResult<Self> {
         let form = Form::named(form).ok_or_else(|| PyValueError::new_err(format!("no form {form:?}")))?;
-        let place = if place == "threads" { Place::Threads } else { Place::Loop };
+        let place = match place {
+            "loop" => Place::Loop,
+            "inline" => Place::Inline,
+            "threads" => Place::Threads,
+            _ => return Err(PyValueError::new_err(format!("no place {place:?}"))),
+        };
         let waker = Arc::new(new_waker(&event_loop)?);
-        let pool = Arc::new(Pool::new(context));
+        let pool = Arc::new(Pool::new());
         let wake = match place {
-            Place::Loop => {
+            Place::Loop | Place::Inline => {
                 let waker = waker.clone();
                 Box::new(move || waker.wake()) as Box<dyn Fn() + Send + Sync>
             }
@@ -109,8 +121,12 @@ impl Host {
                 Box::new(move || pool.rouse())
             }
         };
+        let turn_options = PyDict::new(py);
+        turn_options.set_item("context", &context)?;
         Ok(Self {
             calls: HostedCalls::new(form.wordings(), wake),
+            context,
+            turn_options: turn_options.unbind(),
             waker,
             target,
             done: event_loop.call_method0("create_future")?.unbind(),
@@ -176,7 +192,8 @@ impl Host {
         let host = slf.get();
         host.waker.clear();
         host.is_scheduled.store(false, Relaxed);
-        if host.place == Place::Loop {
+        let is_on_loop = host.place != Place::Threads;
+        if is_on_loop {
             host.calls.come();
         }
         host.cancel_what_is_given_up(slf.py())?;
@@ -184,7 +201,7 @@ impl Host {
             host.cancel_all(slf.py())?;
         }
         host.start_what_was_handed_over(slf)?;
-        if host.place == Place::Loop && !host.has_risen.load(Relaxed) {
+        if is_on_loop && !host.has_risen.load(Relaxed) {
             for _ in 0..MOST_A_TURN {
                 let Some(call) = host.calls.take() else { break };
                 host.start(slf, call)?;
@@ -228,6 +245,16 @@ impl Host {
         dictionary.argument(py, &call.content, self.form, self.takes_lists)
     }
 
+    /// Calls the target in a copy of the run's context.
+    fn call_in_context<'py>(
+        &self,
+        py: Python<'py>,
+        argument: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let context = self.context.bind(py).call_method0(intern!(py, "copy"))?;
+        context.call_method1(intern!(py, "run"), (self.target(), argument))
+    }
+
     fn target(&self) -> &Py<PyAny> {
         self.target.as_ref().expect("only a run with a target makes calls")
     }
@@ -237,8 +264,10 @@ impl Host {
     fn start(&self, slf: &Bound<'_, Self>, call: HostedCall) -> PyResult<()> {
         let py = slf.py();
         let id = call.id;
-        let returned =
-            self.argument(py, &call).and_then(|argument| self.target().bind(py).call1((argument,)));
+        let returned = self.argument(py, &call).and_then(|argument| match self.place {
+            Place::Loop => self.target().bind(py).call1((argument,)),
+            Place::Inline | Place::Threads => self.call_in_context(py, argument),
+        });
         match returned {
             Ok(value) => self.follow(slf, id, value),
             Err(error) => {
@@ -298,7 +327,7 @@ impl Host {
             if is_given_up && cancelled { host.calls.end_given_up(id) } else { host.calls.end(id, outcome) };
         if frees_a_slot {
             match host.place {
-                Place::Loop => Self::schedule(slf)?,
+                Place::Loop | Place::Inline => Self::schedule(slf)?,
                 Place::Threads => host.pool.rouse(),
             }
         }
@@ -309,7 +338,7 @@ impl Host {
         loop {
             let handed_over = self.handed_over().given_up.pop_front();
             let ordinal = match self.place {
-                Place::Loop => self.calls.take_given_up(),
+                Place::Loop | Place::Inline => self.calls.take_given_up(),
                 Place::Threads => handed_over,
             };
             let Some(ordinal) = ordinal else { return Ok(()) };
@@ -343,7 +372,10 @@ impl Host {
     fn schedule(slf: &Bound<'_, Self>) -> PyResult<()> {
         if !slf.get().is_scheduled.swap(true, Relaxed) {
             let turn = slf.getattr(intern!(slf.py(), "turn"))?;
-            slf.get().event_loop.call_method1(slf.py(), intern!(slf.py(), "call_soon"), (turn,))?;
+            // Without it the turn would be in the context of the call that has just ended.
+            let options = slf.get().turn_options.bind(slf.py());
+            let call_soon = slf.get().event_loop.bind(slf.py()).getattr(intern!(slf.py(), "call_soon"))?;
+            call_soon.call((turn,), Some(options))?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ pub(crate) struct Messages {
     messages: WebSocketMessageGenerator,
     dictionary: Dictionary,
     form: Form,
+    buffer: Vec<u8>,
     /// Due time of the last message, ns since the start.
     due_ns: u64,
 }
@@ -40,7 +41,7 @@ impl Messages {
             .map_err(|errors| PyValueError::new_err(errors.to_string()))?;
         let dictionary = Dictionary::new(py, &plan.market().listing);
         let messages = py.detach(|| WebSocketMessageGenerator::of_plan(&plan));
-        Ok(Self { messages, dictionary, form, due_ns: 0 })
+        Ok(Self { messages, dictionary, form, buffer: Vec::new(), due_ns: 0 })
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -55,9 +56,10 @@ impl Messages {
                 Ok(Some(self.dictionary.message(py, &message)?.into_any()))
             }
             Form::Bytes | Form::Text => {
-                let Some(message) = self.messages.next() else { return Ok(None) };
-                self.due_ns = message.due.as_nanos() as u64;
-                worded(py, &message.bytes, self.form).map(Some)
+                self.buffer.clear();
+                let Some(due) = self.messages.write_next(&mut self.buffer) else { return Ok(None) };
+                self.due_ns = due.as_nanos() as u64;
+                worded(py, &self.buffer, self.form).map(Some)
             }
         }
     }

@@ -125,6 +125,12 @@ def test_lengths_of_time_may_be_timedeltas() -> None:
     assert generator.settings()["timeout"] == "250ms"
 
 
+def test_a_third_is_as_good_a_rate_as_any() -> None:
+    assert LoadGenerator(target, base_rate=100 / 3).settings()["base-rate"] == "33.333333/s"
+    with pytest.raises(SettingError, match="base_rate.*1e-09"):
+        LoadGenerator(target, base_rate=1e-9)
+
+
 def test_there_is_no_report_before_the_first_run() -> None:
     with pytest.raises(RunError, match="no run of this generator has ended"):
         LoadGenerator(target).get_report()

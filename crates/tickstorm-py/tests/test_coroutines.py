@@ -178,7 +178,9 @@ def test_a_timeout_works_before_the_first_wait(run: Run) -> None:
     assert storm(run, target)["messages_processed"] == 200
 
 
-def test_every_message_has_a_task_and_a_context_of_its_own(run: Run) -> None:
+# At the limit a call that ends makes room for the next one, which must see nothing of it.
+@pytest.mark.parametrize("max_concurrent", [1, 1000])
+def test_every_message_has_a_task_and_a_context_of_its_own(run: Run, max_concurrent: int) -> None:
     request: contextvars.ContextVar[int] = contextvars.ContextVar("request")
     outer: contextvars.ContextVar[str] = contextvars.ContextVar("outer")
     outer.set("before the run")
@@ -195,7 +197,7 @@ def test_every_message_has_a_task_and_a_context_of_its_own(run: Run) -> None:
         alive.append(task)
         return is_fresh and bool(request.get() == msg["sequence"]) and outer.get() == "before the run"
 
-    report = storm(run, target)
+    report = storm(run, target, max_concurrent=max_concurrent)
     assert report["messages_processed"] == 200
     assert len(tasks) == 200
     assert request.get(None) is None
@@ -242,8 +244,8 @@ def test_a_blocked_loop_shows_in_the_latency_and_not_in_the_service_time(run: Ru
     report = storm(run, target, seconds=0.5)
     latency, service = report["latency"], report["service_time"]
     assert 240 < latency["max_ms"] < 600
-    # Half of the messages fell due while the loop was blocked.
-    assert latency["p90_ms"] > 100 > 20 > service["p90_ms"]
+    # Half of the messages fell due while the loop was blocked. Few calls were under way in it.
+    assert latency["p90_ms"] > 100 > 20 > service["p50_ms"]
     # The loop is the target's, and so is its fault.
     assert report["net_latency"]["p90_ms"] > 100
 

@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+import pytest
 from conftest import Run
 from test_coroutines import failed, storm
 
@@ -94,7 +95,8 @@ def test_a_timeout_of_a_thread_can_only_be_recorded(run: Run) -> None:
     assert failed(report) == {"timeout": 20}
 
 
-def test_each_call_has_a_copy_of_the_context(run: Run) -> None:
+@pytest.mark.parametrize("plain_calls", ["threads", "loop"])
+def test_each_call_has_a_copy_of_the_context(run: Run, plain_calls: str) -> None:
     variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
     variable.set(0)
 
@@ -103,7 +105,7 @@ def test_each_call_has_a_copy_of_the_context(run: Run) -> None:
         variable.set(1)
         return is_untouched
 
-    assert storm(run, target)["messages_processed"] == 200
+    assert storm(run, target, plain_calls=plain_calls)["messages_processed"] == 200
 
 
 def test_it_runs_on_the_loop_if_asked_to(run: Run) -> None:

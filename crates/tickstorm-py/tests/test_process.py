@@ -132,6 +132,7 @@ def test_ctrl_c_ends_a_run_and_leaves_no_thread(sleep: str) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("target", ["process_message", "lambda msg: True"])
 @pytest.mark.parametrize(
     "leave",
     [
@@ -146,8 +147,9 @@ def test_ctrl_c_ends_a_run_and_leaves_no_thread(sleep: str) -> None:
         "    asyncio.run(both())",
     ],
 )
-def test_who_leaves_in_the_middle_of_a_run_is_not_kept(leave: str) -> None:
-    process = python(SCRIPT.format(sleep="0.001") + f"\n    {leave}\n")
+def test_who_leaves_in_the_middle_of_a_run_is_not_kept(leave: str, target: str) -> None:
+    script = SCRIPT.format(sleep="0.001").replace("(process_message,", f"({target},")
+    process = python(script + f"\n    {leave}\n")
     _, errors = process.communicate(timeout=15)
     assert process.returncode == (7 if "exit" in leave else 0), errors
     assert "Fatal" not in errors and "panicked" not in errors, errors

@@ -92,7 +92,7 @@ class LoadGenerator:
             ("report_interval", "report-interval", seconds("report_interval", report_interval)),
             ("max_concurrent", "max-concurrent", str(whole("max_concurrent", max_concurrent))),
             ("timeout_seconds", "timeout", seconds("timeout_seconds", timeout_seconds)),
-            ("error_threshold", "error-threshold", plain(number("error_threshold", error_threshold))),
+            ("error_threshold", "error-threshold", plain(number("error_threshold", error_threshold), decimals=12)),
             ("batch", "batch", str(whole("batch", batch))),
             ("at_limit", "at-limit", one_of("at_limit", at_limit, ("wait", "drop"))),
             ("warmup_seconds", "warmup", seconds("warmup_seconds", warmup_seconds)),
@@ -109,7 +109,10 @@ class LoadGenerator:
         place = one_of("plain_calls", plain_calls, ("threads", "loop"))
         address = target_system if isinstance(target_system, str) else None
         self._target = None if isinstance(target_system, str) else target_system
-        self._place = "loop" if self._target is None or _is_async(self._target) else place
+        if self._target is None or _is_async(self._target):
+            self._place = "loop"
+        else:
+            self._place = "threads" if place == "threads" else "inline"
         self._takes_lists = batch > 1
         self._progress = progress
         self._report_interval = _in_seconds(report_interval)

@@ -34,11 +34,13 @@ def whole(argument: str, value: object) -> int:
     return value
 
 
-def plain(value: float) -> str:
-    """A number without exponent, which settings do not read."""
+def plain(value: float, decimals: int = 6) -> str:
+    """A number without exponent, which settings do not read, and with no more decimals than they take: a third is as good
+    a multiplier as any. What would be rounded to nothing is left to be refused as it is."""
     if isinstance(value, int):
         return str(value)
-    return f"{value:.12f}".rstrip("0").rstrip(".")
+    rounded = f"{value:.{decimals}f}".rstrip("0").rstrip(".")
+    return repr(value) if value and not float(rounded) else rounded
 
 
 def seconds(argument: str, value: object) -> str:
@@ -48,7 +50,7 @@ def seconds(argument: str, value: object) -> str:
     length = number(argument, value)
     if length < 0:
         raise SettingError(f"{argument} must not be negative, got {value!r}")
-    return plain(length) + "s"
+    return plain(length, decimals=9) + "s"
 
 
 def text(argument: str, value: object) -> str:

@@ -13,8 +13,6 @@ use super::{Host, answer, failure, invocation, must_rise};
 /// Threads of Python's own, as many as are needed and one more, so that a message that is due never waits for a thread to
 /// be made.
 pub(crate) struct Pool {
-    /// The context in which the run was started; each call gets a copy.
-    context: Py<PyAny>,
     /// Guards nothing but the wait itself.
     door: Mutex<()>,
     opened: Condvar,
@@ -22,8 +20,8 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(context: Py<PyAny>) -> Self {
-        Self { context, door: Mutex::default(), opened: Condvar::new(), idle: AtomicUsize::new(0) }
+    pub(super) fn new() -> Self {
+        Self { door: Mutex::default(), opened: Condvar::new(), idle: AtomicUsize::new(0) }
     }
 
     /// Wakes a thread, if one waits.
@@ -83,10 +81,7 @@ impl Pool {
     fn make(slf: &Bound<'_, Host>, call: HostedCall) {
         let py = slf.py();
         let host = slf.get();
-        let returned = host.argument(py, &call).and_then(|argument| {
-            let context = host.pool.context.bind(py).call_method0(intern!(py, "copy"))?;
-            context.call_method1(intern!(py, "run"), (host.target(), argument))
-        });
+        let returned = host.argument(py, &call).and_then(|argument| host.call_in_context(py, argument));
         match returned {
             Ok(value) => match invocation::is_awaitable(&value) {
                 true => {
