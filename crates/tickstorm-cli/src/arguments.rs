@@ -7,8 +7,12 @@ use tickstorm::{SETTINGS, Setting};
 
 use crate::resolve::{DEFAULT_TARGET, Given, Origin, TARGET};
 
+mod consume;
+mod serve;
 mod streams;
 
+pub(crate) use consume::{ConsumeArguments, ConsumeRendering};
+pub(crate) use serve::{ServeArguments, TlsArguments};
 pub(crate) use streams::{CheckArguments, CheckRendering, GenerateArguments, Release};
 
 /// What was asked for.
@@ -17,8 +21,10 @@ pub(crate) enum Invocation {
     Run(RunArguments),
     Generate(Box<GenerateArguments>),
     Check(Box<CheckArguments>),
+    Consume(Box<ConsumeArguments>),
     Profile(ProfileArguments),
     Ruler(RulerArguments),
+    Serve(Box<ServeArguments>),
 }
 
 /// `tickstorm [run]`.
@@ -91,7 +97,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     Ok(match matches.subcommand() {
         Some((GENERATE, matches)) => Invocation::Generate(Box::new(streams::generate_arguments(matches))),
         Some((CHECK, matches)) => Invocation::Check(Box::new(streams::check_arguments(matches))),
+        Some((CONSUME, matches)) => Invocation::Consume(Box::new(consume::consume_arguments(matches))),
         Some((PROFILE, matches)) => Invocation::Profile(profile_arguments(matches)),
+        Some((SERVE, matches)) => Invocation::Serve(Box::new(serve::serve_arguments(matches))),
         Some((RULER, matches)) => Invocation::Ruler(ruler_arguments(matches)),
         Some((_, matches)) => Invocation::Run(run_arguments(matches)),
         None => Invocation::Run(run_arguments(&matches)),
@@ -103,6 +111,7 @@ pub(crate) fn command() -> Command {
     let run = Command::new(RUN).about(ABOUT_RUN).after_help(AFTER_RUN).after_long_help(AFTER_RUN_LONG);
     let generate = Command::new(GENERATE);
     let check = Command::new(CHECK);
+    let consume = Command::new(CONSUME);
     let profile = Command::new(PROFILE).about(ABOUT_PROFILE).after_help(AFTER_PROFILE);
     let ruler = Command::new(RULER).about(ABOUT_RULER).after_help(AFTER_RULER);
     let root = Command::new("tickstorm")
@@ -121,15 +130,19 @@ pub(crate) fn command() -> Command {
         .help("Print the version");
     root_settings(with_run_flags(root).arg(version))
         .subcommand(root_settings(with_run_flags(run)))
+        .subcommand(root_settings(serve::with_serve_flags(Command::new(SERVE))))
         .subcommand(root_settings(streams::with_generate_flags(generate)))
         .subcommand(root_settings(streams::with_check_flags(check)))
+        .subcommand(root_settings(consume::with_consume_flags(consume)))
         .subcommand(root_settings(with_profile_flags(profile)))
         .subcommand(root_settings(with_ruler_flags(ruler)))
 }
 
 const RUN: &str = "run";
+const SERVE: &str = "serve";
 const GENERATE: &str = "generate";
 const CHECK: &str = "check";
+const CONSUME: &str = "consume";
 const PROFILE: &str = "profile";
 const RULER: &str = "ruler";
 
@@ -250,11 +263,15 @@ fn run_arguments(matches: &ArgMatches) -> RunArguments {
         output: matches.get_one("output").cloned(),
         hlog: matches.get_one("hlog").cloned(),
         task: if matches.get_flag("print-plan") { Task::PrintPlan } else { Task::Storm },
-        progress: match (matches.get_flag("quiet"), matches.get_flag("no-tui")) {
-            (true, _) => Progress::Quiet,
-            (false, true) => Progress::Lines,
-            (false, false) => Progress::Auto,
-        },
+        progress: progress(matches),
+    }
+}
+
+fn progress(matches: &ArgMatches) -> Progress {
+    match (matches.get_flag("quiet"), matches.get_flag("no-tui")) {
+        (true, _) => Progress::Quiet,
+        (false, true) => Progress::Lines,
+        (false, false) => Progress::Auto,
     }
 }
 
@@ -454,6 +471,7 @@ mod tests {
         insta::assert_snapshot!("help_run", help("run", false));
         insta::assert_snapshot!("help_generate", help("generate", true));
         insta::assert_snapshot!("help_check", help("check", true));
+        insta::assert_snapshot!("help_consume", help("consume", true));
         insta::assert_snapshot!("help_profile", help("profile", true));
         insta::assert_snapshot!("help_ruler", help("ruler", true));
     }

@@ -51,7 +51,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Invocation::Run(arguments) => commands::run::run(arguments),
         Invocation::Generate(arguments) => commands::generate::generate(*arguments),
         Invocation::Check(arguments) => commands::check::check(*arguments),
+        Invocation::Consume(arguments) => commands::consume::consume(*arguments),
         Invocation::Profile(arguments) => commands::profile::profile(arguments),
+        Invocation::Serve(arguments) => commands::serve::serve(*arguments),
         Invocation::Ruler(arguments) => commands::ruler::ruler(arguments),
     });
     done.unwrap_or_else(|refusal| {

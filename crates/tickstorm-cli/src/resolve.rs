@@ -21,6 +21,8 @@ pub(crate) struct Resolved {
     pub(crate) spec: Spec,
     pub(crate) target: Target,
     pub(crate) origins: Origins,
+    /// Whether the target is whoever connects.
+    is_serving: bool,
 }
 
 /// Resolves the settings: a flag goes before a `TICKSTORM_*` variable, that before the configuration file, that
@@ -44,15 +46,7 @@ pub(crate) fn resolve_stream(
     config: Option<&Path>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Resolved, Refusal> {
-    let mut mistakes = Mistakes::default();
-    let mut chosen = choose(flags, config, variables, &mut mistakes);
-    let settings = SETTINGS.iter().filter(|setting| is_of_streams(setting)).map(|setting| setting.name);
-    let settings: Vec<_> = settings.collect();
-    chosen.retain(|name, _| settings.contains(name));
-    for (name, text) in STREAM_DEFAULTS {
-        chosen.entry(name).or_insert_with(|| Given { name, text: text.into(), origin: Origin::Default });
-    }
-    let mut resolved = resolved(chosen, mistakes)?;
+    let mut resolved = resolve_part(flags, config, variables, is_of_streams, &STREAM_DEFAULTS)?;
     let is_volatile = matches!(resolved.spec.profile, LoadProfile::Volatile(_))
         || resolved.spec.regime == RegimeChoice::Volatile;
     if *resolved.origins.of("arrivals") == Origin::Default && is_volatile {
@@ -61,6 +55,44 @@ pub(crate) fn resolve_stream(
     }
     Ok(resolved)
 }
+
+/// The same for an exchange, whose clients are the target.
+pub(crate) fn resolve_serving(
+    flags: Vec<Given>,
+    config: Option<&Path>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Resolved, Refusal> {
+    let mut resolved = resolve_part(flags, config, variables, is_of_serving, &SERVE_DEFAULTS)?;
+    resolved.is_serving = true;
+    Ok(resolved)
+}
+
+/// The same for a command that has only some of the settings, and defaults of its own.
+fn resolve_part(
+    flags: Vec<Given>,
+    config: Option<&Path>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    has: fn(&Setting) -> bool,
+    defaults: &[(&'static str, &str)],
+) -> Result<Resolved, Refusal> {
+    let mut mistakes = Mistakes::default();
+    let mut chosen = choose(flags, config, variables, &mut mistakes);
+    let settings: Vec<_> =
+        SETTINGS.iter().filter(|setting| has(setting)).map(|setting| setting.name).collect();
+    chosen.retain(|name, _| settings.contains(name));
+    for &(name, text) in defaults {
+        chosen.entry(name).or_insert_with(|| Given { name, text: text.into(), origin: Origin::Default });
+    }
+    resolved(chosen, mistakes)
+}
+
+/// Whether an exchange has it: it serves all venues, and connects to nobody.
+pub(crate) fn is_of_serving(setting: &Setting) -> bool {
+    setting.group != "Target" && !matches!(setting.name, "venue" | "flush")
+}
+
+/// What an exchange has where nothing is said: a market's bursts, and the time on the clock.
+pub(crate) const SERVE_DEFAULTS: [(&str, &str); 2] = [("arrivals", "bursty"), ("start-time", "now")];
 
 /// Whether the messages depend on it. A warm-up is no part of a stream.
 pub(crate) fn is_of_streams(setting: &Setting) -> bool {
@@ -97,7 +129,7 @@ fn resolved(chosen: BTreeMap<&'static str, Given>, mut mistakes: Mistakes) -> Re
     let target = target(&chosen, &mut mistakes);
     let origins = Origins(chosen.into_iter().map(|(name, given)| (name, given.origin)).collect());
     match target {
-        Some(target) if mistakes.0.is_empty() => Ok(Resolved { spec, target, origins }),
+        Some(target) if mistakes.0.is_empty() => Ok(Resolved { spec, target, origins, is_serving: false }),
         _ => Err(mistakes.into()),
     }
 }
@@ -105,7 +137,9 @@ fn resolved(chosen: BTreeMap<&'static str, Given>, mut mistakes: Mistakes) -> Re
 impl Resolved {
     /// Works out what the settings mean together. What they cannot mean is worded by where they were given.
     pub(crate) fn plan(&self) -> Result<Plan, Refusal> {
-        let mut plan = Plan::new(&self.spec, &self.target).map_err(|errors| {
+        let plan =
+            if self.is_serving { Plan::serving(&self.spec) } else { Plan::new(&self.spec, &self.target) };
+        let mut plan = plan.map_err(|errors| {
             let mut mistakes = Mistakes::default();
             for error in errors.0 {
                 let origin = self.origins.of(error.setting);

@@ -7,7 +7,6 @@ use crate::{
     arguments::Progress,
     lines::line,
     live::{Palette, Screen, Stage, View},
-    resolve::Resolved,
     terminal::{can_draw, has_color, say},
 };
 
@@ -31,7 +30,8 @@ enum Face {
 }
 
 impl Watch {
-    pub(crate) fn new(progress: Progress, resolved: &Resolved, plan: &Plan) -> Self {
+    /// `target` is what the person is shown of it.
+    pub(crate) fn new(progress: Progress, target: &str, plan: &Plan) -> Self {
         let face = match progress {
             Progress::Quiet => Face::Quiet,
             Progress::Auto if can_draw() => Face::Live(
@@ -40,18 +40,18 @@ impl Watch {
             ),
             Progress::Auto | Progress::Lines => Face::Lines { shown: 0, stage: Stage::Connecting },
         };
-        let (spec, schedule) = (&resolved.spec, plan.schedule());
+        let (spec, schedule) = (plan.spec(), plan.schedule());
         let length = format::seconds(schedule.duration_ns() as f64 / 1e9);
         Self {
             title: format!(
                 "tickstorm  {} x{} for {length} at {}",
                 spec.profile,
                 spec.multiplier.as_f64(),
-                resolved.target,
+                target,
             ),
             opening: format!(
                 "tickstorm: connecting to {} for {} messages in {length}, {} on average, {} at peak, seed {}\n",
-                resolved.target,
+                target,
                 format::count(schedule.total()),
                 format::rate(schedule.average_rate()),
                 format::rate(schedule.peak_rate()),

@@ -46,18 +46,30 @@ pub enum Dropped {
     NotConnected,
     /// It was still waiting when the time after the last due instant was over.
     Unsent,
+    /// The client that it was for had too much waiting already.
+    SlowClient,
+    /// The client that it was for ended its connection, or broke it, while it waited.
+    Lost,
 }
 
 impl Dropped {
     /// All of them, in the order of reports.
-    pub const ALL: [Dropped; 3] = [Dropped::ConcurrencyLimit, Dropped::NotConnected, Dropped::Unsent];
+    pub const ALL: [Dropped; 5] = [
+        Dropped::ConcurrencyLimit,
+        Dropped::NotConnected,
+        Dropped::Unsent,
+        Dropped::SlowClient,
+        Dropped::Lost,
+    ];
 
-    /// The name under which it is counted: `concurrency_limit`, `not_connected` or `unsent`.
+    /// The name under which it is counted: `concurrency_limit`, `not_connected`, `unsent`, `slow_client` or `lost`.
     pub fn kind(self) -> &'static str {
         match self {
             Dropped::ConcurrencyLimit => "concurrency_limit",
             Dropped::NotConnected => "not_connected",
             Dropped::Unsent => "unsent",
+            Dropped::SlowClient => "slow_client",
+            Dropped::Lost => "lost",
         }
     }
 }

@@ -147,6 +147,34 @@ impl Recording {
         pacing_ns
     }
 
+    /// `n` messages were delivered at run time `at_ns`, `lag_ns` after the oldest of them was due; for `stall_ns` of that
+    /// their connection could not take them. Where nothing more can be known of a message, to be delivered is to be sent
+    /// and processed at once.
+    pub fn on_delivered(&mut self, n: u64, at_ns: u64, lag_ns: u64, stall_ns: u64) {
+        let stall_ns = stall_ns.min(lag_ns);
+        let pacing_ns = lag_ns - stall_ns;
+        self.ledger.sent += n;
+        self.ledger.processed += n;
+        self.lag.record_n(lag_ns, n);
+        self.stall.record_n(stall_ns, n);
+        self.pacing_lag.record_n(pacing_ns, n);
+        self.latency.record_n(lag_ns, n);
+        self.net_latency.record_n(stall_ns, n);
+        self.service_time.record_n(0, n);
+        self.overdue += if pacing_ns > self.max_pacing_lag_ns { n } else { 0 };
+        self.processed_in_time += if at_ns < self.measured_until_ns { n } else { 0 };
+        self.series.on_delivered(at_ns, n);
+    }
+
+    /// `n` messages are of the `kind`-th kind, for a caller that does not say so with each.
+    #[inline]
+    pub fn count_kind(&mut self, kind: usize, n: u64) {
+        if kind >= self.sent_by_kind.len() {
+            self.make_room_for(kind);
+        }
+        self.sent_by_kind[kind] += n;
+    }
+
     /// A message was answered well.
     #[inline]
     pub fn on_processed(&mut self, timing: &Timing) {
@@ -551,6 +579,25 @@ mod tests {
                 }
                 Note::Write(bytes) => recording.on_write(*bytes),
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn to_deliver_many_is_to_send_and_process_each(n in 1..20u64, at_ns in ns(), lag_ns in ns(), stall_ns in ns()) {
+            let (mut one_by_one, mut at_once) = (recording(), recording());
+            for _ in 0..n {
+                let pacing_ns = one_by_one.on_sent(2, at_ns, lag_ns, stall_ns);
+                let due_ns = at_ns.saturating_sub(lag_ns);
+                // What is later than due since the beginning of time has no due instant to count from.
+                if lag_ns <= at_ns {
+                    one_by_one.on_processed(&Timing { due_ns, sent_ns: at_ns, done_ns: at_ns, pacing_ns });
+                }
+            }
+            prop_assume!(lag_ns <= at_ns);
+            at_once.on_delivered(n, at_ns, lag_ns, stall_ns);
+            at_once.count_kind(2, n);
+            prop_assert_eq!(one_by_one, at_once);
         }
     }
 

@@ -36,6 +36,14 @@ impl Series {
         self.row_mut(at_ns / NS_PER_SECOND).processed += 1;
     }
 
+    /// Counts `n` messages sent and processed at run time `at_ns`.
+    #[inline]
+    pub fn on_delivered(&mut self, at_ns: u64, n: u64) {
+        let row = self.row_mut(at_ns / NS_PER_SECOND);
+        row.sent += n;
+        row.processed += n;
+    }
+
     /// Counts a message that failed at run time `at_ns`.
     pub fn on_failed(&mut self, at_ns: u64) {
         self.row_mut(at_ns / NS_PER_SECOND).failed += 1;

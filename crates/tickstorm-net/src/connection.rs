@@ -1,10 +1,11 @@
 //! One WebSocket connection that never blocks.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::client::{ClientStream, Trust, TrustError};
 use crate::endpoint::{Endpoint, ResolveError};
 use crate::frame::{self, CloseReason, FrameError, FrameReader, Incoming, Opcode, Role};
 use crate::outgoing::{Flushed, Outgoing};
@@ -12,18 +13,19 @@ use crate::poller::{Interest, Poller};
 use crate::socket::{self, remaining};
 use crate::ws::{self, HandshakeError};
 
-/// A WebSocket connection over a non-blocking socket.
+/// A WebSocket connection over a non-blocking socket, with TLS or without.
 ///
 /// Sending has two halves, so that one system call carries many messages: [`push_frame`](Self::push_frame) adds a
 /// message to a buffer, [`flush`](Self::flush) offers the buffer to the kernel and says which messages it took.
 /// Reading and flushing happen when the caller says; a [`Poller`] tells when it is worth while.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: ClientStream,
     reader: FrameReader,
     outgoing: Outgoing,
     /// Payload of the last ping that is not answered yet; older ones need no answer (RFC 6455, 5.5.3).
     unanswered_ping: Option<Vec<u8>>,
+    pings_answered: u64,
     blocked: bool,
     reading: Reading,
     registration: Option<Registration>,
@@ -64,6 +66,14 @@ pub enum ConnectError {
         endpoint: String,
         /// Why not.
         source: ResolveError,
+    },
+    /// Nobody can vouch for the server.
+    #[error("cannot connect to {endpoint}")]
+    Trust {
+        /// Where to, without the query.
+        endpoint: String,
+        /// Why not.
+        source: TrustError,
     },
     /// Nobody listens, or the connection broke before it was open.
     #[error("cannot connect to {endpoint}")]
@@ -111,7 +121,27 @@ pub enum ConnectionError {
 impl Connection {
     /// Connects and shakes hands, within `timeout` altogether; only resolving a name may take longer. Messages
     /// that the server sent at once are handed over by the first [`read`](Self::read), which no poller calls for.
+    /// With TLS, the server must have the word of an authority that this system trusts.
     pub fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Self, ConnectError> {
+        let trust = endpoint.is_tls().then(Trust::of_system).transpose();
+        let trust = trust.map_err(|source| ConnectError::Trust { endpoint: endpoint.to_string(), source })?;
+        Self::connect_over(endpoint, trust.as_ref(), timeout)
+    }
+
+    /// The same with TLS for which others vouch, where the endpoint asks for TLS.
+    pub fn connect_trusting(
+        endpoint: &Endpoint,
+        trust: &Trust,
+        timeout: Duration,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_over(endpoint, Some(trust).filter(|_| endpoint.is_tls()), timeout)
+    }
+
+    fn connect_over(
+        endpoint: &Endpoint,
+        trust: Option<&Trust>,
+        timeout: Duration,
+    ) -> Result<Self, ConnectError> {
         let name = || endpoint.to_string();
         let addresses =
             endpoint.addresses().map_err(|source| ConnectError::Resolve { endpoint: name(), source })?;
@@ -123,15 +153,23 @@ impl Connection {
             }
             _ => ConnectError::Socket { endpoint: name(), source },
         };
-        let mut stream = socket::connect(&addresses, deadline).map_err(failed)?;
+        let stream = socket::connect(&addresses, deadline).map_err(failed)?;
+        let mut stream = match trust {
+            Some(trust) => ClientStream::tls(stream, &endpoint.host(), trust).map_err(failed)?,
+            None => ClientStream::Plain(stream),
+        };
         let early = ws::open(&mut stream, endpoint, deadline)
             .map_err(failed)?
             .map_err(|source| ConnectError::Handshake { endpoint: name(), source })?;
-        Self::opened(stream, Role::Client, &early).map_err(failed)
+        Self::over(stream, Role::Client, &early).map_err(failed)
     }
 
     /// A connection whose handshake is over, with what the peer sent beyond it.
     pub(crate) fn opened(stream: TcpStream, role: Role, early: &[u8]) -> io::Result<Self> {
+        Self::over(ClientStream::Plain(stream), role, early)
+    }
+
+    fn over(mut stream: ClientStream, role: Role, early: &[u8]) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let mut reader = FrameReader::new(role, frame::DEFAULT_MAX_MESSAGE);
         reader.push(early);
@@ -140,6 +178,7 @@ impl Connection {
             reader,
             outgoing: Outgoing::new(role),
             unanswered_ping: None,
+            pings_answered: 0,
             blocked: false,
             reading: Reading::On,
             registration: None,
@@ -151,7 +190,7 @@ impl Connection {
     pub fn register(&mut self, poller: &Arc<Poller>, key: usize) -> io::Result<()> {
         self.deregister();
         let interest = self.interest();
-        poller.add(&self.stream, key, interest)?;
+        poller.add(self.stream.socket(), key, interest)?;
         self.registration = Some(Registration { poller: Arc::clone(poller), key, interest });
         Ok(())
     }
@@ -187,9 +226,20 @@ impl Connection {
         if !self.blocked {
             self.answer_ping();
         }
-        let flushed = self.outgoing.flush(&mut self.stream)?;
+        let mut flushed = self.outgoing.flush(&mut self.stream)?;
+        if self.stream.is_unsent() {
+            match self.stream.flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => flushed.blocked = true,
+                sent => sent?,
+            }
+        }
         self.set_blocked(flushed.blocked)?;
         Ok(flushed)
+    }
+
+    /// Pings of the peer that were answered.
+    pub fn pings_answered(&self) -> u64 {
+        self.pings_answered
     }
 
     /// Reads once from the kernel, at most some 64 KiB, and hands over each whole message; pings are answered
@@ -235,12 +285,12 @@ impl Connection {
 
     /// The address of this end.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
+        self.stream.socket().local_addr()
     }
 
     /// The address of the other end.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
+        self.stream.socket().peer_addr()
     }
 
     /// Reads bytes as they are and keeps nothing; not to be mixed with [`read`](Self::read).
@@ -292,24 +342,26 @@ impl Connection {
     fn answer_ping(&mut self) {
         if let Some(payload) = self.unanswered_ping.take() {
             self.outgoing.push_control(Opcode::Pong, &payload);
+            self.pings_answered += 1;
         }
     }
 
     fn await_close(&mut self, deadline: Instant) -> io::Result<()> {
         self.stream.set_nonblocking(false)?;
         while self.outgoing.buffered() > 0 {
-            self.stream.set_write_timeout(Some(remaining(deadline)?))?;
+            self.stream.socket().set_write_timeout(Some(remaining(deadline)?))?;
             self.outgoing.flush(&mut self.stream)?;
         }
         // A peer that knows nothing of close frames sees the end of the stream.
-        self.stream.shutdown(Shutdown::Write)?;
+        self.stream.end();
+        self.stream.socket().shutdown(Shutdown::Write)?;
         loop {
             while let Ok(Some(incoming)) = self.reader.next() {
                 if let Incoming::Close(_) = incoming {
                     return Ok(());
                 }
             }
-            self.stream.set_read_timeout(Some(remaining(deadline)?))?;
+            self.stream.socket().set_read_timeout(Some(remaining(deadline)?))?;
             match self.stream.read(self.reader.spare())? {
                 0 => return Ok(()),
                 count => self.reader.filled(count),
@@ -336,7 +388,7 @@ impl Connection {
         if let Some(registration) = &mut self.registration
             && registration.interest != interest
         {
-            registration.poller.modify(&self.stream, registration.key, interest)?;
+            registration.poller.modify(self.stream.socket(), registration.key, interest)?;
             registration.interest = interest;
         }
         Ok(())
@@ -345,7 +397,7 @@ impl Connection {
     fn deregister(&mut self) {
         if let Some(registration) = self.registration.take() {
             // It was added and is open; if the system thinks otherwise, there is nothing left to remove.
-            let _ = registration.poller.remove(&self.stream);
+            let _ = registration.poller.remove(self.stream.socket());
         }
     }
 }

@@ -5,7 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
-/// The address of a WebSocket server, read from `ws://host:port/path?query`.
+/// The address of a WebSocket server, read from `ws://host:port/path?query` or `wss://...`; or of an HTTP server, with
+/// [`Endpoint::of_http`].
 ///
 /// Its text forms, `Debug` too, leave out the query, where access tokens may stand.
 ///
@@ -19,10 +20,46 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
+    scheme: Scheme,
     host: Host,
     port: u16,
     /// Path and query as they go into the request line.
     resource: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Scheme {
+    Ws,
+    Wss,
+    Http,
+    Https,
+}
+
+impl Scheme {
+    const SOCKETS: [Scheme; 2] = [Scheme::Ws, Scheme::Wss];
+    const HTTP: [Scheme; 2] = [Scheme::Http, Scheme::Https];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Scheme::Ws => "ws",
+            Scheme::Wss => "wss",
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    const fn is_tls(self) -> bool {
+        matches!(self, Scheme::Wss | Scheme::Https)
+    }
+
+    const fn default_port(self) -> u16 {
+        if self.is_tls() { 443 } else { 80 }
+    }
+
+    fn list(schemes: &[Scheme]) -> String {
+        let names: Vec<String> = schemes.iter().map(|scheme| format!("{}://", scheme.name())).collect();
+        names.join(" or ")
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,7 +71,33 @@ enum Host {
 impl Endpoint {
     /// The root of the server at an address.
     pub fn at(address: SocketAddr) -> Self {
-        Self { host: Host::Address(address.ip()), port: address.port(), resource: "/".into() }
+        Self {
+            scheme: Scheme::Ws,
+            host: Host::Address(address.ip()),
+            port: address.port(),
+            resource: "/".into(),
+        }
+    }
+
+    /// Reads the address of an HTTP server, as `https://host:port/path`.
+    pub fn of_http(text: &str) -> Result<Self, EndpointError> {
+        Self::parse(text, &Scheme::HTTP)
+    }
+
+    /// The HTTP server at the same host and port, with the same care for secrecy.
+    pub fn http(&self) -> Self {
+        let scheme = if self.is_tls() { Scheme::Https } else { Scheme::Http };
+        Self { scheme, ..self.clone() }
+    }
+
+    /// The same server with another path and query, which begins with a slash.
+    pub fn with_resource(&self, resource: &str) -> Result<Self, EndpointError> {
+        Ok(Self { resource: checked_resource(resource)?, ..self.clone() })
+    }
+
+    /// Whether it is reached through TLS.
+    pub fn is_tls(&self) -> bool {
+        self.scheme.is_tls()
     }
 
     /// The host without brackets.
@@ -45,7 +108,7 @@ impl Endpoint {
         }
     }
 
-    /// The port; 80 where none was given.
+    /// The port; where none was given 80, with TLS 443.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -83,7 +146,7 @@ impl Endpoint {
             Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
             _ => self.host(),
         };
-        if self.port == DEFAULT_PORT { host } else { format!("{host}:{}", self.port) }
+        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
     }
 }
 
@@ -91,7 +154,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.resource.split('?').next().unwrap_or_default();
         let query = if path.len() < self.resource.len() { "?..." } else { "" };
-        write!(f, "ws://{}{path}{query}", self.authority())
+        write!(f, "{}://{}{path}{query}", self.scheme.name(), self.authority())
     }
 }
 
@@ -105,44 +168,65 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
+        Self::parse(text, &Scheme::SOCKETS)
+    }
+}
+
+impl Endpoint {
+    fn parse(text: &str, schemes: &[Scheme]) -> Result<Self, EndpointError> {
         let text = text.trim();
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or_else(|| EndpointError::NoScheme { text: without_query(text).to_owned() })?;
-        if !scheme.eq_ignore_ascii_case("ws") {
-            return Err(EndpointError::Scheme { scheme: scheme.to_owned() });
-        }
+        let allowed = || Scheme::list(schemes);
+        let (name, rest) = text.split_once("://").ok_or_else(|| EndpointError::NoScheme {
+            text: without_query(text).to_owned(),
+            allowed: allowed(),
+        })?;
+        let scheme = schemes.iter().copied().find(|scheme| scheme.name().eq_ignore_ascii_case(name));
+        let unknown = || EndpointError::Scheme { scheme: name.to_owned(), allowed: allowed() };
+        let scheme = scheme.ok_or_else(unknown)?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, resource) = rest.split_at(end);
         if authority.contains('@') {
             return Err(EndpointError::Credentials);
         }
-        if resource.contains('#') {
-            return Err(EndpointError::Fragment);
-        }
-        if let Some(bad) = resource.chars().find(|c| !c.is_ascii_graphic()) {
-            return Err(EndpointError::Resource { bad });
-        }
+        let resource = checked_resource(resource)?;
         let (host, port) = split_authority(authority)?;
-        let resource = if resource.starts_with('/') { resource.to_owned() } else { format!("/{resource}") };
-        Ok(Self { host, port, resource })
+        Ok(Self { scheme, host, port: port.unwrap_or(scheme.default_port()), resource })
     }
+
+    /// The address as a client of HTTP writes it, query included.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}{}", self.scheme.name(), self.authority(), self.resource)
+    }
+}
+
+fn checked_resource(resource: &str) -> Result<String, EndpointError> {
+    if resource.contains('#') {
+        return Err(EndpointError::Fragment);
+    }
+    if let Some(bad) = resource.chars().find(|c| !c.is_ascii_graphic()) {
+        return Err(EndpointError::Resource { bad });
+    }
+    Ok(if resource.starts_with('/') { resource.to_owned() } else { format!("/{resource}") })
 }
 
 /// A text that is not an endpoint, or not one that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// No `scheme://` at the beginning.
-    #[error("target must begin with ws:// or builtin, got {text}")]
+    #[error("an address must begin with {allowed}, got {text}")]
     NoScheme {
         /// What was given, without a query.
         text: String,
+        /// The schemes that can be used.
+        allowed: String,
     },
-    /// A scheme that cannot be driven.
-    #[error("scheme of a target must be ws:// or builtin, got {scheme}://")]
+    /// A scheme that cannot be used.
+    #[error("scheme of an address must be {allowed}, got {scheme}://")]
     Scheme {
         /// What stands before `://`.
         scheme: String,
+        /// The schemes that can be used.
+        allowed: String,
     },
     /// A user or password in the address. They are left out of the text on purpose.
     #[error("a target must not contain a user name or password")]
@@ -189,7 +273,7 @@ pub enum ResolveError {
     },
 }
 
-fn split_authority(authority: &str) -> Result<(Host, u16), EndpointError> {
+fn split_authority(authority: &str) -> Result<(Host, Option<u16>), EndpointError> {
     let bad_host = |host: &str| EndpointError::Host { host: host.to_owned() };
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (inside, after) = rest.split_once(']').ok_or_else(|| bad_host(authority))?;
@@ -214,9 +298,9 @@ fn split_authority(authority: &str) -> Result<(Host, u16), EndpointError> {
         }
     };
     let port = match port {
-        None => DEFAULT_PORT,
+        None => None,
         Some(text) => match text.parse() {
-            Ok(port) if port > 0 => port,
+            Ok(port) if port > 0 => Some(port),
             _ => return Err(EndpointError::Port { port: text.to_owned() }),
         },
     };
@@ -242,8 +326,6 @@ fn without_query(text: &str) -> &str {
     text.split('?').next().unwrap_or_default()
 }
 
-const DEFAULT_PORT: u16 = 80;
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -262,6 +344,8 @@ mod tests {
             ("ws://127.0.0.1:1?x=1", "127.0.0.1", 1, "/?x=1", "ws://127.0.0.1:1/?..."),
             ("ws://[fe80::1]:80/p?k=v&l=w", "fe80::1", 80, "/p?k=v&l=w", "ws://[fe80::1]/p?..."),
             (" ws://a_b-c.d:65535/ ", "a_b-c.d", 65535, "/", "ws://a_b-c.d:65535/"),
+            ("wss://localhost/ws", "localhost", 443, "/ws", "wss://localhost/ws"),
+            ("wss://localhost:80", "localhost", 80, "/", "wss://localhost:80/"),
         ];
         for (text, host, port, resource, shown) in cases {
             let endpoint = parse(text).unwrap();
@@ -275,15 +359,30 @@ mod tests {
 
     #[test]
     fn other_schemes_are_named_and_the_allowed_ones_listed() {
-        for scheme in ["tcp", "wss", "http", "kafka"] {
+        for scheme in ["tcp", "https", "http", "kafka"] {
             let error = parse(&format!("{scheme}://localhost:1")).unwrap_err();
-            assert_eq!(error, EndpointError::Scheme { scheme: scheme.into() });
             assert_eq!(
                 error.to_string(),
-                format!("scheme of a target must be ws:// or builtin, got {scheme}://")
+                format!("scheme of an address must be ws:// or wss://, got {scheme}://")
             );
         }
+        let error = Endpoint::of_http("ws://localhost").unwrap_err();
+        assert_eq!(error.to_string(), "scheme of an address must be http:// or https://, got ws://");
         assert!(matches!(parse("localhost:80"), Err(EndpointError::NoScheme { .. })));
+    }
+
+    #[test]
+    fn the_http_server_beside_a_socket_has_its_host_port_and_secrecy() {
+        for (socket, http) in [
+            ("ws://127.0.0.1:9/feed?a=b", "http://127.0.0.1:9/api/v3/time?x=1"),
+            ("wss://example.com/feed", "https://example.com/api/v3/time?x=1"),
+        ] {
+            let endpoint = parse(socket).unwrap().http().with_resource("/api/v3/time?x=1").unwrap();
+            assert_eq!(endpoint, Endpoint::of_http(http).unwrap());
+            assert_eq!(endpoint.url(), http);
+        }
+        let bad = parse("ws://a").unwrap().with_resource("/a b").unwrap_err();
+        assert_eq!(bad, EndpointError::Resource { bad: ' ' });
     }
 
     #[test]

@@ -5,8 +5,12 @@
 //! target that tickstorm brings along: a consumer of the feed that checks what it gets and answers at a known
 //! pace. [`PlainSink`] only receives, to measure what the sender alone can do.
 //!
-//! This crate decides neither what is sent nor when, and counts nothing beyond what its parts see. There is no
-//! asynchronous runtime in it: who drives a connection does so from a loop of its own.
+//! [`Front`] is the front door of an exchange: it answers HTTP, opens WebSockets, plain or over TLS, and hands each
+//! over as a [`Transport`].
+//!
+//! This crate decides neither what is sent nor when, and counts nothing beyond what its parts see. No asynchronous
+//! runtime is in the way of data: who drives a connection or a transport does so from a loop of its own. Only the
+//! front door has one, on a thread of its own, for requests and handshakes.
 //!
 //! Start from [`Connection::connect`]:
 //!
@@ -52,23 +56,35 @@
 //! ```
 
 mod builtin;
+mod client;
 mod connection;
 mod endpoint;
+mod exchange;
 pub mod frame;
+pub mod observe;
 mod outgoing;
 mod poller;
 mod server;
 mod sink;
 mod socket;
+mod tls;
+mod transport;
 mod ws;
 
 pub use builtin::{
     BROKEN_CONNECTION, Builtin, BuiltinSpec, BuiltinSpecError, DECODE_ERROR, Distribution, Findings,
 };
+pub use client::{HttpAnswer, HttpClient, HttpError, Trust, TrustError};
 pub use connection::{ConnectError, Connection, ConnectionError, Readable};
 pub use endpoint::{Endpoint, EndpointError, ResolveError};
+pub use exchange::{
+    Arrival, Delivery, Desk, Front, FrontError, FrontSpec, Heard, HttpVersion, Link, Mark, RequestHead,
+    Scratch, Sealed, Silence, TlsChoice, Turn, WebAnswer, WebRequest,
+};
 pub use frame::{CloseReason, FrameError};
 pub use outgoing::Flushed;
 pub use poller::{Event, Events, Poller, precise_timers};
 pub use sink::{PlainSink, Received, SinkMode};
+pub use tls::{TlsConnector, TlsError, TlsTrust, client_transport};
+pub use transport::{Ending, Transport};
 pub use ws::HandshakeError;

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 /// Connects to the first address that answers before the deadline. Packets are not held back (`TCP_NODELAY`).
 /// The error is that of the last address tried.
 pub(crate) fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
@@ -29,6 +31,19 @@ pub(crate) fn listen_on_loopback() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Listens on an address, without blocking. An address whose last connections have not been forgotten yet is taken
+/// all the same.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Elsewhere the option would let somebody else take the address from us.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
 /// The time left until a deadline; an error once it is over.
 pub(crate) fn remaining(deadline: Instant) -> io::Result<Duration> {
     match deadline.saturating_duration_since(Instant::now()) {
@@ -36,3 +51,15 @@ pub(crate) fn remaining(deadline: Instant) -> io::Result<Duration> {
         left => Ok(left),
     }
 }
+
+/// Asks the kernel about sockets of this host; it answers before a request returns, so nothing ever waits.
+#[cfg(target_os = "linux")]
+pub(crate) fn diagnostics() -> io::Result<rustix::fd::OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
+
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?)
+}
+
+/// Clients that come at once, all of a large fleet, while the accepting thread is busy; the system may allow fewer.
+const BACKLOG: i32 = 1024;

@@ -1,12 +1,12 @@
 //! The opening handshake of a WebSocket connection, both sides, without extensions or subprotocols.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Instant;
 
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
+use crate::client::ClientStream;
 use crate::endpoint::Endpoint;
 use crate::socket::remaining;
 
@@ -56,12 +56,12 @@ pub enum HandshakeError {
 
 /// Opens a connection as a client and returns what the server sent beyond its response.
 pub(crate) fn open(
-    stream: &mut TcpStream,
+    stream: &mut ClientStream,
     endpoint: &Endpoint,
     deadline: Instant,
 ) -> io::Result<Result<Vec<u8>, HandshakeError>> {
     let key = generate_key();
-    stream.set_write_timeout(Some(remaining(deadline)?))?;
+    stream.socket().set_write_timeout(Some(remaining(deadline)?))?;
     stream.write_all(&request(endpoint, &key))?;
     let mut received = Vec::new();
     loop {
@@ -71,7 +71,7 @@ pub(crate) fn open(
             Err(error) => return Ok(Err(error)),
         }
         let mut chunk = [0; 4096];
-        stream.set_read_timeout(Some(remaining(deadline)?))?;
+        stream.socket().set_read_timeout(Some(remaining(deadline)?))?;
         match stream.read(&mut chunk) {
             Ok(0) => return Ok(Err(HandshakeError::Closed { first_bytes: excerpt(&received) })),
             Ok(count) => received.extend_from_slice(&chunk[..count]),
@@ -184,7 +184,7 @@ fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a [u8]> 
 }
 
 /// Whether a comma-separated list holds a word.
-fn has_token(value: &[u8], token: &str) -> bool {
+pub(crate) fn has_token(value: &[u8], token: &str) -> bool {
     value.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 

@@ -29,8 +29,10 @@ pub mod format;
 mod json;
 mod model;
 pub mod plot;
+mod served;
 mod terminal;
 
 pub use json::*;
 pub use model::*;
+pub use served::*;
 pub use terminal::*;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::served::Served;
+
 /// What a run of tickstorm found.
 ///
 /// Every key is always present; a value that is not known is `null`, never a made-up zero. A message is *due*, then
@@ -81,6 +83,9 @@ pub struct Report {
     pub timeline: Vec<Interval>,
     /// The system under test.
     pub target: Target,
+    /// The clients, where tickstorm was the exchange that they connect to; null in any other run.
+    #[serde(default)]
+    pub served: Option<Served>,
     /// Where tickstorm ran.
     pub environment: Environment,
     /// Why the run ended before its plan did; null when it ran to its end.
@@ -99,10 +104,10 @@ pub struct SchemaVersion(String);
 impl SchemaVersion {
     /// The version that this crate writes.
     pub fn current() -> Self {
-        Self("1.0".to_owned())
+        Self("1.1".to_owned())
     }
 
-    /// As written in the report: `1.0`.
+    /// As written in the report: `1.1`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -567,7 +572,7 @@ pub struct Interval {
 /// The system under test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
-    /// How it was reached: `builtin`, `websocket`, `tcp`, `call`, ...
+    /// How it was reached: `builtin`, `websocket`, `tcp`, `call`, `serve`, ...
     pub kind: String,
     /// Where; null when it was called.
     pub address: Option<String>,

@@ -1,5 +1,7 @@
 //! The report as a page of text for people.
 
+mod clients;
+
 use std::fmt::Write;
 
 use crate::format;
@@ -32,6 +34,7 @@ pub fn summary(report: &Report, style: Style) -> String {
     thresholds(&mut page, report);
     what_ran(&mut page, report);
     throughput(&mut page, report);
+    clients::served(&mut page, report);
     latency(&mut page, report);
     messages(&mut page, report);
     errors(&mut page, report);
@@ -126,17 +129,19 @@ fn what_ran(page: &mut Page, report: &Report) {
         load += &format!(", {peak} at its peak");
     }
     let mut parts = vec![load, plan.arrivals.clone()];
-    parts.extend(plan.venue.clone());
-    parts.extend([
-        counted(u64::from(plan.symbols), "symbol"),
-        counted(u64::from(plan.connections), "connection"),
-        counted(u64::from(plan.workers), "worker"),
-        format!("seed {}", plan.seed),
-    ]);
+    parts.extend(plan.venue.clone().filter(|_| report.served.is_none()));
+    parts.push(counted(u64::from(plan.symbols), "symbol"));
+    if report.served.is_none() {
+        parts.push(counted(u64::from(plan.connections), "connection"));
+        parts.push(counted(u64::from(plan.workers), "worker"));
+    }
+    parts.push(format!("seed {}", plan.seed));
     page.wrapped(&list(&parts));
 
     let target = &report.target;
-    let mut parts = vec![format!("against {}", target.kind)];
+    let what =
+        if report.served.is_some() { "served to clients".into() } else { format!("against {}", target.kind) };
+    let mut parts = vec![what];
     parts.extend(target.address.clone());
     parts.extend(target.pid.map(|pid| format!("process {pid}")));
     page.wrapped(&list(&parts));

@@ -16,7 +16,7 @@ pub(crate) mod rest;
 mod rules;
 
 pub(crate) use decode::Decoder;
-pub(crate) use encode::Encoder;
+pub(crate) use encode::{COUNT_START, Encoder};
 pub(crate) use instruments::read_instruments;
 pub(crate) use rules::RULES;
 

@@ -495,7 +495,8 @@ impl ExecutionReport {
 
 impl AssetBalance {
     #[inline]
-    pub(crate) fn of(balance: &Balance) -> Self {
+    /// An account's balance without the account.
+    pub fn of(balance: &Balance) -> Self {
         let signed = |units| i64::try_from(units).unwrap_or(i64::MAX);
         let locked_units = signed(balance.locked);
         Self {

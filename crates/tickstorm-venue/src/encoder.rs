@@ -1,9 +1,10 @@
 //! From the market to a venue's wire.
 
-use tickstorm_market::event::{Message, Snapshot};
-use tickstorm_market::instrument::Listing;
+use tickstorm_market::event::{AccountId, Message, Snapshot};
+use tickstorm_market::instrument::{Listing, SymbolId};
 
-use crate::decoded::Decoded;
+use crate::decoded::{AssetBalance, Decoded, DepthForm, DepthUpdate, TradePrint};
+use crate::options::{OkxChecksum, Presence, VenueOptions};
 use crate::venue::Venue;
 use crate::{binance, bybit, coinbase, kraken, okx};
 
@@ -23,6 +24,17 @@ enum Dialect {
     Kraken(kraken::Encoder),
     Okx(okx::Encoder),
     Bybit(bybit::Encoder),
+}
+
+/// Which of a venue's channels a book's levels are told on, where it has several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LevelsForm {
+    /// The usual one.
+    Plain,
+    /// The best levels, all of them in every message.
+    Top,
+    /// The faster one, at OKX.
+    Fast,
 }
 
 /// The numbers that a connection's messages carry beside their content. Not part of the encoder, so that many
@@ -137,6 +149,108 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> bool {
         each_dialect!(&mut self.0, encoder => encoder.encode_batch(messages, numbering, out))
+    }
+
+    /// Does what the options say.
+    pub(crate) fn set_options(&mut self, options: &VenueOptions) {
+        match &mut self.0 {
+            Dialect::Coinbase(encoder) => encoder.set_client_id(options.coinbase_client_id),
+            Dialect::Okx(encoder) => {
+                if options.okx_checksum == OkxChecksum::Retired {
+                    encoder.write_checksums();
+                }
+                if options.okx_event_type == Presence::Absent {
+                    encoder.write_plain_accounts();
+                }
+            }
+            Dialect::Binance(_) | Dialect::Kraken(_) | Dialect::Bybit(_) => {}
+        }
+    }
+
+    /// Appends levels as the channel has them, whatever the encoder's books say. `times` are those of the changes,
+    /// of the bids first, for venues that tell the time of each level.
+    pub(crate) fn levels(
+        &mut self,
+        update: &DepthUpdate<'_>,
+        form: LevelsForm,
+        times: &[u64],
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) {
+        match &mut self.0 {
+            Dialect::Binance(encoder) if form == LevelsForm::Top => {
+                let last = update.change_id().unwrap_or_default();
+                encoder.top(update.symbol, last, [update.bids, update.asks], out);
+            }
+            Dialect::Coinbase(encoder) if update.form == DepthForm::Update => {
+                encoder.levels_at(update, times, numbering, out);
+            }
+            Dialect::Okx(encoder) => {
+                encoder.name_books(form == LevelsForm::Fast);
+                encoder.encode_decoded(&Decoded::Depth(*update), numbering, out);
+            }
+            _ => {
+                self.encode_decoded(&Decoded::Depth(*update), numbering, out);
+            }
+        }
+    }
+
+    /// Appends trades of one symbol, given oldest first, as one message; of venues that have no such message only
+    /// the first.
+    pub(crate) fn prints(&mut self, prints: &[TradePrint], numbering: &mut Numbering, out: &mut Vec<u8>) {
+        let [first, .., last] = prints else {
+            if let [only] = prints {
+                self.encode_decoded(&Decoded::Trade(*only), numbering, out);
+            }
+            return;
+        };
+        match &mut self.0 {
+            Dialect::Coinbase(encoder) => {
+                let unix_ns = last.event_ns.unwrap_or(last.engine_ns);
+                encoder.prints(unix_ns, prints.iter().copied(), numbering, out);
+            }
+            Dialect::Kraken(encoder) => encoder.trades(prints, out),
+            _ => {
+                self.encode_decoded(&Decoded::Trade(*first), numbering, out);
+            }
+        }
+    }
+
+    /// Appends the state of all instruments, or of one alone, where the venue sends new subscribers that.
+    pub(crate) fn states(
+        &mut self,
+        only: Option<SymbolId>,
+        trading: &dyn Fn(SymbolId) -> bool,
+        due_ns: u64,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        match &mut self.0 {
+            Dialect::Coinbase(encoder) => encoder.states(only, trading, due_ns, numbering, out),
+            Dialect::Kraken(encoder) => encoder.states(trading, out),
+            Dialect::Binance(_) | Dialect::Okx(_) | Dialect::Bybit(_) => return false,
+        }
+        true
+    }
+
+    /// What an account has, before any message about it.
+    pub(crate) fn seed_balances(&mut self, account: AccountId, balances: &[AssetBalance]) {
+        if let Dialect::Kraken(encoder) = &mut self.0 {
+            balances.iter().for_each(|balance| encoder.seed_balance(account, balance));
+        }
+    }
+
+    /// Appends what the venue says of an order beside its fill, at Bybit.
+    pub(crate) fn encode_order(
+        &mut self,
+        message: &Message,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        match &mut self.0 {
+            Dialect::Bybit(encoder) => encoder.encode_order(message, numbering, out),
+            _ => false,
+        }
     }
 
     /// Appends one wire message of any content, whatever the encoder's books say. `false` where the venue has no

@@ -17,10 +17,12 @@ mod scale;
 mod time;
 mod wire;
 
+pub(crate) use checksum::TopDigits;
 pub(crate) use decode::Decoder;
-pub(crate) use encode::Encoder;
+pub(crate) use encode::{Encoder, on_trade, without_trades};
 pub(crate) use instruments::read_instruments;
 pub(crate) use rules::RULES;
+pub(crate) use scale::Scale;
 
 #[cfg(test)]
 mod tests {

@@ -52,9 +52,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod access;
 mod binance;
 mod bybit;
 mod cadence;
+pub mod closing;
 mod coinbase;
 pub mod decoded;
 mod decoder;
@@ -62,12 +64,16 @@ mod encoder;
 mod json;
 mod kraken;
 mod ladder;
+pub mod limits;
 mod names;
 pub mod normalised;
 mod okx;
+pub mod options;
 pub mod protocol;
+pub mod publisher;
 mod replica;
 pub mod rest;
+pub mod route;
 mod rules;
 pub mod sniff;
 #[cfg(test)]
@@ -80,8 +86,11 @@ pub use cadence::Batcher;
 pub use decoded::Decoded;
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{ClientId, Encoder, Numbering};
+pub use options::VenueOptions;
 pub use protocol::Protocol;
+pub use publisher::Publisher;
 pub use replica::{Conduct, Fault, Replica, ReplicaBook, Sequences};
 pub use rest::Rest;
+pub use route::route;
 pub use rules::{Cadence, Rules};
 pub use venue::{UnknownVenue, Venue};

@@ -15,6 +15,7 @@ mod rules;
 mod wording;
 
 pub(crate) use answers::read_instruments;
+pub(crate) use checksum::checksum;
 pub(crate) use decode::Decoder;
 pub(crate) use encode::Encoder;
 pub(crate) use rules::RULES;

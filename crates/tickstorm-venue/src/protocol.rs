@@ -2,8 +2,11 @@
 
 use tickstorm_market::instrument::{Listing, SymbolId};
 
+use crate::access::AccessError;
 use crate::decoder::DecodeError;
 use crate::encoder::Numbering;
+use crate::options::{ErrorEnvelope, VenueOptions};
+use crate::rest::{Answer, Call};
 use crate::venue::Venue;
 use crate::{binance, bybit, coinbase, kraken, okx};
 
@@ -12,6 +15,7 @@ use crate::{binance, bybit, coinbase, kraken, okx};
 pub struct Protocol {
     venue: Venue,
     listing: Listing,
+    options: VenueOptions,
 }
 
 /// What a client can subscribe to.
@@ -103,6 +107,15 @@ pub enum Request {
         id: Option<RequestId>,
         /// Who, with the proof.
         login: Login,
+    },
+    /// What the HTTP interface answers as well.
+    Call {
+        /// To be repeated in the answer.
+        id: Option<RequestId>,
+        /// What.
+        call: Call,
+        /// The permission that comes with the request, where it needs one and there was no login.
+        login: Option<Login>,
     },
     /// To have messages wrapped with the name of their stream, or not.
     SetCombined {
@@ -205,6 +218,8 @@ pub enum Refusal {
     NotLoggedIn,
     /// The proof does not hold.
     LoginFailed,
+    /// The proof does not hold, and it is known why.
+    Access(AccessError),
     /// The request is for another endpoint.
     WrongEndpoint,
 }
@@ -249,6 +264,13 @@ pub enum Reply {
         /// The client's.
         id: Option<RequestId>,
     },
+    /// What the HTTP interface answers.
+    Called {
+        /// The client's.
+        id: Option<RequestId>,
+        /// With its status and body.
+        answer: Answer,
+    },
     /// Whether messages are wrapped with the name of their stream; an acknowledgement if none.
     Combined {
         /// The client's.
@@ -290,7 +312,12 @@ pub enum Endpoint {
 impl Protocol {
     /// Speaks of the instruments of `listing`.
     pub fn new(venue: Venue, listing: &Listing) -> Self {
-        Self { venue, listing: listing.clone() }
+        Self::with_options(venue, listing, &VenueOptions::default())
+    }
+
+    /// The same, as the options say.
+    pub fn with_options(venue: Venue, listing: &Listing, options: &VenueOptions) -> Self {
+        Self { venue, listing: listing.clone(), options: *options }
     }
 
     /// Reads what a client wants. No input makes it panic, and none takes more memory than a few times its own.
@@ -327,6 +354,15 @@ impl Protocol {
     ) {
         let listing = &self.listing;
         let send: &mut dyn FnMut(&[u8]) = &mut send;
+        match (self.venue, reply) {
+            (Venue::Binance, Reply::Refused(refused))
+                if circumstances.endpoint == Endpoint::Public
+                    && self.options.binance_error_envelope == ErrorEnvelope::Flat =>
+            {
+                return binance::protocol::write_flat_refusal(refused, send);
+            }
+            _ => {}
+        }
         match self.venue {
             Venue::Binance => binance::protocol::write_reply(listing, reply, circumstances, numbering, send),
             Venue::Coinbase => {

@@ -1,10 +1,14 @@
 //! What clients ask a venue by HTTP before and beside their sockets, and the bodies of the answers.
 
-use tickstorm_market::event::{AccountId, Snapshot};
+mod tickers;
+
+use tickstorm_market::event::{AccountId, Snapshot, Ticker};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
+use crate::access::AccessError;
 use crate::decoded::AssetBalance;
 use crate::decoder::DecodeError;
+use crate::options::VenueOptions;
 use crate::venue::Venue;
 use crate::{binance, bybit, coinbase, kraken, okx};
 
@@ -14,6 +18,7 @@ use crate::{binance, bybit, coinbase, kraken, okx};
 pub struct Rest {
     venue: Venue,
     listing: Listing,
+    options: VenueOptions,
 }
 
 /// A request as it came.
@@ -49,12 +54,28 @@ pub enum Call {
         /// At most so many levels a side.
         limit: u32,
     },
+    /// Statistics, of all instruments if none is named. [`Rest::tickers`] answers it.
+    Tickers {
+        /// Of which instruments.
+        symbols: Vec<SymbolId>,
+        /// Whether the client asked for one, and gets it without a list around it where that makes a difference.
+        single: bool,
+    },
     /// The balances of the client's account.
     Balances,
+    /// The same with what is bound in orders, where that is a call of its own.
+    BalancesAndHolds,
     /// A token that opens the private socket.
     SocketToken,
     /// Something that the client asks as a matter of form: the answer is empty and says so. The path.
     Formality(&'static str),
+}
+
+impl Call {
+    /// Whether only the owner of an account is answered.
+    pub const fn is_private(&self) -> bool {
+        matches!(self, Call::Balances | Call::BalancesAndHolds | Call::SocketToken)
+    }
 }
 
 /// What an answer is made of.
@@ -99,6 +120,8 @@ pub enum RestError {
     },
     /// The request must be signed by a known key.
     NotAllowed,
+    /// It is signed, but not as it should be.
+    Access(AccessError),
     /// Too many requests.
     TooFrequent,
 }
@@ -117,12 +140,22 @@ pub struct Answer {
 impl Rest {
     /// Speaks of the instruments of `listing`.
     pub fn new(venue: Venue, listing: &Listing) -> Self {
-        Self { venue, listing: listing.clone() }
+        Self::with_options(venue, listing, &VenueOptions::default())
     }
 
-    /// Reads what a client wants.
+    /// The same, as the options say.
+    pub fn with_options(venue: Venue, listing: &Listing, options: &VenueOptions) -> Self {
+        Self { venue, listing: listing.clone(), options: *options }
+    }
+
+    /// Reads what a client wants. Binance has listen keys only if the options say so.
     pub fn read_request(&self, request: &HttpRequest<'_>) -> Result<Call, RestError> {
         match self.venue {
+            Venue::Binance
+                if request.path == binance::rest::LISTEN_KEY && !self.options.binance_listen_key =>
+            {
+                Err(RestError::UnknownPath)
+            }
             Venue::Binance => binance::rest::read_request(&self.listing, request),
             Venue::Coinbase => coinbase::rest::read_request(&self.listing, request),
             Venue::Kraken => kraken::rest::read_request(&self.listing, request),
@@ -140,6 +173,19 @@ impl Rest {
             Venue::Okx => okx::rest::answer(&self.listing, call, facts),
             Venue::Bybit => bybit::rest::answer(&self.listing, call, facts),
         }
+    }
+
+    /// The answer to [`Call::Tickers`], in the order of the listing: at Binance, OKX and Bybit. `ticker` gives a symbol's
+    /// statistics as of `now_ns`, ns since the start of the run, which was at `start_unix_ns`; symbols without any are
+    /// left out. The other venues tell statistics on their sockets alone, and have no such path here.
+    pub fn tickers(
+        &self,
+        call: &Call,
+        ticker: &dyn Fn(SymbolId) -> Option<Ticker>,
+        start_unix_ns: i64,
+        now_ns: u64,
+    ) -> Answer {
+        tickers::answer(self.venue, &self.listing, call, ticker, start_unix_ns, now_ns)
     }
 
     /// The answer to a request that cannot be granted.
@@ -195,5 +241,84 @@ impl Rest {
             Venue::Okx => okx::rest::read_time(body),
             Venue::Bybit => bybit::rest::read_time(body),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::AccessError;
+    use crate::testing::listing;
+
+    #[test]
+    fn listen_keys_are_an_option() {
+        let request = |method| HttpRequest { method, path: "/api/v3/userDataStream", query: "", body: b"" };
+        let rest = Rest::new(Venue::Binance, &listing());
+        assert_eq!(rest.read_request(&request("POST")), Err(RestError::UnknownPath));
+        let options = VenueOptions::parse(["binance-listen-key=on"]).unwrap();
+        let rest = Rest::with_options(Venue::Binance, &listing(), &options);
+        assert_eq!(rest.read_request(&request("POST")), Ok(Call::SocketToken));
+    }
+
+    #[test]
+    fn what_is_bound_in_orders_is_told_where_clients_ask_for_it() {
+        let rest = Rest::new(Venue::Kraken, &listing());
+        let request =
+            HttpRequest { method: "POST", path: "/0/private/BalanceEx", query: "", body: b"nonce=1" };
+        let call = rest.read_request(&request).unwrap();
+        let balance = AssetBalance {
+            asset: tickstorm_market::instrument::AssetId(1),
+            total_units: 103_900_000,
+            locked_units: Some(3_900_000),
+            change_units: None,
+        };
+        let balances = Some((AccountId(0), &[balance][..]));
+        let answer = rest.answer(&call, &Facts { now_unix_ns: 0, book: None, balances, token: "" });
+        assert_eq!(
+            String::from_utf8(answer.body).unwrap(),
+            r#"{"error":[],"result":{"XXBT":{"balance":"1.03900000","hold_trade":"0.03900000"}}}"#
+        );
+    }
+
+    #[test]
+    fn every_wrong_proof_is_answered_in_the_venue_s_words() {
+        let errors = [
+            AccessError::Missing { what: "OK-ACCESS-SIGN" },
+            AccessError::Missing { what: "X-MBX-APIKEY" },
+            AccessError::Unreadable { what: "timestamp" },
+            AccessError::UnknownKey,
+            AccessError::Late,
+            AccessError::Early,
+            AccessError::WrongPassphrase,
+            AccessError::WrongSignature,
+        ];
+        for venue in Venue::ALL {
+            let rest = Rest::new(venue, &listing());
+            for error in &errors {
+                let answer = rest.refuse(&RestError::Access(error.clone()), 1_795_420_800_000_000_000);
+                let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                assert!(body.is_object(), "{venue} {error:?}");
+                assert_eq!(answer.status == 200, matches!(venue, Venue::Kraken | Venue::Bybit), "{venue}");
+            }
+        }
+        let told = |venue, error| {
+            let answer = Rest::new(venue, &listing()).refuse(&RestError::Access(error), 0);
+            String::from_utf8(answer.body).unwrap()
+        };
+        assert!(told(Venue::Binance, AccessError::Late).starts_with(r#"{"code":-1021,"#));
+        assert!(told(Venue::Okx, AccessError::WrongSignature).starts_with(r#"{"code":"50113","#));
+        assert!(told(Venue::Bybit, AccessError::WrongSignature).starts_with(r#"{"retCode":10004,"#));
+        assert!(told(Venue::Kraken, AccessError::WrongSignature).contains("EAPI:Invalid signature"));
+    }
+
+    #[test]
+    fn the_configuration_of_an_account_of_okx_names_it() {
+        let rest = Rest::new(Venue::Okx, &listing());
+        let request = HttpRequest { method: "GET", path: "/api/v5/account/config", query: "", body: b"" };
+        let call = rest.read_request(&request).unwrap();
+        let balances = Some((AccountId(7), &[][..]));
+        let answer = rest.answer(&call, &Facts { now_unix_ns: 0, book: None, balances, token: "" });
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((&body["code"], &body["data"][0]["uid"]), (&"0".into(), &"7".into()));
     }
 }

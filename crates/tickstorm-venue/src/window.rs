@@ -25,6 +25,15 @@ pub(crate) struct Shown {
     pub(crate) fallen: Option<Level>,
 }
 
+/// What a change of the book found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Was {
+    /// The level's quantity before.
+    pub(crate) had: u64,
+    /// How many levels of the side are better.
+    pub(crate) better: usize,
+}
+
 impl Window {
     /// Shows `depth` levels a side, everything if that is zero.
     pub(crate) fn new(depth: u32) -> Self {
@@ -45,18 +54,32 @@ impl Window {
     /// Takes in a change.
     #[inline]
     pub(crate) fn apply(&mut self, change: &BookChange) -> Shown {
+        let was = self.set(change);
+        self.shown(change, was, self.depth)
+    }
+
+    /// Takes in a change without asking who sees it.
+    #[inline]
+    pub(crate) fn set(&mut self, change: &BookChange) -> Was {
         let ladder = match change.side {
             Side::Buy => &mut self.bids,
             Side::Sell => &mut self.asks,
         };
         let (had, better) = ladder.set(change.price, narrow(change.quantity));
-        if better >= self.depth {
+        Was { had: had.into(), better }
+    }
+
+    /// What the last change, which found this, means to those who see so many levels.
+    #[inline]
+    pub(crate) fn shown(&self, change: &BookChange, was: Was, depth: usize) -> Shown {
+        if was.better >= depth {
             return Shown::default();
         }
+        let ladder = self.ladder(change.side);
         let level = Some(Level { price: change.price, quantity: change.quantity });
-        match (had > 0, change.quantity > 0) {
-            (true, false) => Shown { level, risen: ladder.behind(self.depth - 1), fallen: None },
-            (false, true) => Shown { level, risen: None, fallen: ladder.behind(self.depth) },
+        match (was.had > 0, change.quantity > 0) {
+            (true, false) => Shown { level, risen: ladder.behind(depth - 1), fallen: None },
+            (false, true) => Shown { level, risen: None, fallen: ladder.behind(depth) },
             _ => Shown { level, ..Shown::default() },
         }
     }
@@ -70,6 +93,11 @@ impl Window {
     /// The levels of a side that are shown, best first.
     pub(crate) fn levels(&self, side: Side) -> impl Iterator<Item = Level> {
         self.ladder(side).levels().take(self.depth)
+    }
+
+    /// So many levels of a side, best first, shown or not.
+    pub(crate) fn best_levels(&self, side: Side, depth: usize) -> impl Iterator<Item = Level> {
+        self.ladder(side).levels().take(depth)
     }
 
     /// The best level of a side.

@@ -10,13 +10,14 @@ use tickstorm_market::Kind;
 use tickstorm_net::Findings;
 use tickstorm_report::{
     Absences, Connection, ErrorKind, Generator, Interval, LatencyBasis, Ledger, PacingMode, Report,
-    SchemaVersion, Setting, Source, Stopped, Target,
+    SchemaVersion, Served, Setting, Source, Stopped, Target,
 };
 
 use crate::{
     AckMode, Plan, SETTINGS, machine,
     machine::Withheld,
     pacer::PacedBy,
+    plan::SERVE,
     verdict::{Grounds, judge},
     worker::{AbsenceSummary, Summary},
 };
@@ -33,6 +34,7 @@ pub(crate) struct Found<'a> {
     pub was_stopped_by_hand: bool,
     pub internal_error: Option<String>,
     pub builtin: Option<Findings>,
+    pub served: Option<Served>,
     pub cpu: Option<Duration>,
     pub cpu_percent: Option<f64>,
     pub peak_memory_bytes: u64,
@@ -62,6 +64,7 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
         was_stopped_by_hand: found.was_stopped_by_hand,
         internal_error: found.internal_error.as_deref(),
         target_is_ours: found.builtin.is_some(),
+        served: found.served.as_ref(),
         warnings: warnings(&found),
     });
 
@@ -152,6 +155,7 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
                 samples: findings.samples.into_values().flatten().collect(),
             }),
         },
+        served: found.served,
         environment: machine::environment(),
         stopped: found.stopped,
         started_at: humantime::format_rfc3339_millis(found.started).to_string(),
@@ -199,7 +203,8 @@ fn plan_section(plan: &Plan) -> tickstorm_report::Plan {
         profile: spec.profile.to_string(),
         arrivals: plan.arrivals.to_string(),
         regime: Some(plan.mood.to_owned()),
-        venue: Some(spec.venue.to_string()),
+        // An exchange serves all venues.
+        venue: (plan.target_kind != SERVE).then(|| spec.venue.to_string()),
         symbols: spec.symbols,
         connections: plan.lanes,
         workers: plan.workers,
@@ -279,6 +284,8 @@ fn why_dropped(reason: Dropped) -> &'static str {
         Dropped::NotConnected => {
             "its connection was down for longer than the timeout, or broke before the message was sent"
         }
+        Dropped::SlowClient => "the client had as much waiting as --client-queue allows",
+        Dropped::Lost => "waited for a client whose connection ended",
         Dropped::Unsent => "still waiting when the time to send the backlog was over",
     }
 }

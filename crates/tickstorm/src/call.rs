@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, task::AbortHandle};
 use crate::{
     Message,
     message::Wording,
-    outlet::{Answer, LaneState, Notice, Outlet, Taken},
+    outlet::{Answer, LaneState, Markets, Notice, Outlet, Taken},
     target::Callee,
 };
 
@@ -156,7 +156,7 @@ impl Outlet for CallOutlet {
         Taken { messages: std::mem::take(&mut self.started), bytes: 0, blocked: false }
     }
 
-    fn collect(&mut self, notices: &mut Vec<Notice>) {
+    fn collect(&mut self, _: &Markets, notices: &mut Vec<Notice>) {
         if let Some(completed) = self.early.take() {
             self.tell(completed, notices);
         }

@@ -17,6 +17,7 @@ use crate::{
     assemble::{Found, assemble},
     control::Control,
     machine::{ProcessUsage, Usage, Withheld},
+    run::Finds,
     worker::{Dispatch, Summary},
 };
 
@@ -27,7 +28,7 @@ pub(crate) struct Collector {
     /// When the first phase begins.
     origin: Instant,
     started: SystemTime,
-    builtin: Option<Builtin>,
+    finds: Finds,
 
     total: Recording,
     /// What belongs to the timeline's entry under way, and to the second under way.
@@ -54,7 +55,7 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    pub(crate) fn new(plan: Plan, control: Control, origin: Instant, builtin: Option<Builtin>) -> Self {
+    pub(crate) fn new(plan: Plan, control: Control, origin: Instant, finds: Finds) -> Self {
         let workers = plan.workers as usize;
         let recording = plan.recording();
         let mut process = ProcessUsage::new();
@@ -65,7 +66,7 @@ impl Collector {
             control,
             origin,
             started: SystemTime::now() + until_start,
-            builtin,
+            finds,
             total: recording.clone(),
             interval: recording.clone(),
             second: recording,
@@ -296,7 +297,8 @@ impl Collector {
             }),
             (None, None) => None,
         };
-        let builtin = self.builtin.take().map(Builtin::stop);
+        let builtin = self.finds.builtin.take().map(Builtin::stop);
+        let served = self.finds.served.take().map(|served| served.gather(Duration::from_nanos(measured_ns)));
         let report = assemble(Found {
             plan: &self.plan,
             recording: &self.total,
@@ -307,6 +309,7 @@ impl Collector {
             was_stopped_by_hand: stopped_ns.is_some(),
             internal_error: problem,
             builtin,
+            served,
             cpu: usage.cpu.zip(self.usage_at_start.cpu).map(|(now, then)| now.saturating_sub(then)),
             cpu_percent: percent(
                 self.usage_at_start.cpu,

@@ -16,7 +16,7 @@ use tickstorm_market::Message as MarketMessage;
 use crate::{
     AtLimit, Message,
     message::Wording,
-    outlet::{LaneState, Notice, Outlet, Taken},
+    outlet::{LaneState, Markets, Notice, Outlet, Taken},
     target::CallFailure,
 };
 
@@ -343,7 +343,7 @@ impl Outlet for HostedOutlet {
         calls.iter().map(|call| call.content.len()).sum()
     }
 
-    fn collect(&mut self, notices: &mut Vec<Notice>) {
+    fn collect(&mut self, _: &Markets, notices: &mut Vec<Notice>) {
         self.early.append(&mut self.calls.state().ended);
         let taken_until = self.taken_until;
         self.early.retain_mut(|ended| {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tickstorm_load::Failure;
-use tickstorm_market::Message;
+use tickstorm_load::{Failure, Recording};
+use tickstorm_market::{Message, ShardMarket};
 
 /// A worker's share of a way to reach the target: its *lanes*, each a connection or (for a call) the worker itself.
 ///
@@ -45,7 +45,7 @@ pub(crate) trait Outlet {
     }
 
     /// Appends what has happened since the last call. Does not block.
-    fn collect(&mut self, notices: &mut Vec<Notice>);
+    fn collect(&mut self, markets: &Markets, notices: &mut Vec<Notice>);
 
     /// The message was given up; nobody waits for its answer any more.
     fn give_up(&mut self, lane: usize, ordinal: u64);
@@ -55,7 +55,19 @@ pub(crate) trait Outlet {
 
     /// Ends all lanes, and waits at most so long for the target to take what the kernel still holds and to agree.
     fn finish(&mut self, patience: Duration);
+
+    /// Every message that is due by then was added.
+    fn reached(&mut self, _now_ns: u64) {}
+
+    /// The kernel kept this thread from running.
+    fn was_away(&mut self, _from_ns: u64, _to_ns: u64) {}
+
+    /// Adds what an outlet that [counts for itself](crate::worker::Counting) has noted since the last time.
+    fn settle(&mut self, _recording: &mut Recording) {}
 }
+
+/// The markets of a worker's shards, by shard; none of those that others own.
+pub(crate) type Markets = [Option<Box<ShardMarket>>];
 
 /// Whether a lane takes messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

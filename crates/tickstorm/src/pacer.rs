@@ -156,7 +156,7 @@ const CONTENDED_SWITCHES: u64 = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outlet::{LaneState, Notice, Taken};
+    use crate::outlet::{LaneState, Markets, Notice, Taken};
     use std::cell::Cell;
     use tickstorm_market::Message;
 
@@ -184,7 +184,7 @@ mod tests {
         fn flush(&mut self, _: usize) -> Taken {
             Taken::default()
         }
-        fn collect(&mut self, _: &mut Vec<Notice>) {}
+        fn collect(&mut self, _: &Markets, _: &mut Vec<Notice>) {}
         fn give_up(&mut self, _: usize, _: u64) {}
         fn wait(&mut self, timeout: Duration) -> bool {
             let slept = timeout.as_nanos() as u64;

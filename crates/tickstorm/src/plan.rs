@@ -10,7 +10,7 @@ use tickstorm_random::Seed;
 use tickstorm_report::Source;
 
 use crate::{
-    AckMode, Pacing, SETTINGS, Scenario, Setting, Spec, Target, Workers, machine,
+    AckMode, Metric, Pacing, SETTINGS, Scenario, Setting, Spec, Target, Workers, machine,
     mood::{Mood, flash_crash, ticks},
     settings::{shown_share, words},
     stream::DEFAULT_START_UNIX_NS,
@@ -46,15 +46,34 @@ pub struct Plan {
     pub(crate) cores: u32,
     pub(crate) sources: BTreeMap<&'static str, Source>,
     pub(crate) warnings: Vec<String>,
+    /// Whether the messages' times are those of the clock on the wall.
+    starts_now: bool,
+    more_flags: Vec<String>,
 }
+
+/// What is written for the target, and the kind of it, where tickstorm is the one that is connected to.
+pub(crate) const SERVE: &str = "serve";
 
 impl Plan {
     /// Works out what the settings mean together for this target.
     pub fn new(spec: &Spec, target: &Target) -> Result<Plan, PlanErrors> {
+        Self::work_out(spec, Some(target))
+    }
+
+    /// The same for an [`Exchange`](crate::serve::Exchange), whose clients are the target. Settings of a target that is
+    /// called or connected to mean nothing there.
+    pub fn serving(spec: &Spec) -> Result<Plan, PlanErrors> {
+        let spec = Spec { workers: Workers::Count(1), connections: 1, ..spec.clone() };
+        Self::work_out(&spec, None)
+    }
+
+    fn work_out(spec: &Spec, target: Option<&Target>) -> Result<Plan, PlanErrors> {
         let mut errors = PlanErrors(Vec::new());
         let mut spec = spec.clone();
         check_ranges(&spec, &mut errors);
-        check_together(&spec, target, &mut errors);
+        if let Some(target) = target {
+            check_together(&spec, target, &mut errors);
+        }
         if !errors.0.is_empty() {
             return Err(errors);
         }
@@ -77,7 +96,7 @@ impl Plan {
             _ => Arrivals::Paced,
         });
 
-        let is_called = matches!(target, Target::Call(_) | Target::Hosted(_));
+        let is_called = matches!(target, Some(Target::Call(_) | Target::Hosted(_)));
         let lanes_wanted = if is_called { 1 } else { spec.connections };
         let mut market = MarketSpec {
             seed: seed.child("market", 0),
@@ -137,15 +156,16 @@ impl Plan {
         // A worker without a share of the limit, or without a shard, would have nothing to do.
         let wanted = wanted.min(spec.max_concurrent).min(u32::from(market.shards));
         let (lanes, workers) = match target {
-            Target::Call(_) => (wanted, wanted),
+            Some(Target::Call(_)) => (wanted, wanted),
             // A host is one consumer, however many threads it has.
-            Target::Hosted(_) => (1, 1),
+            Some(Target::Hosted(_)) => (1, 1),
             _ => (spec.connections, wanted.min(spec.connections)),
         };
         let ack = match target {
-            Target::Call(_) | Target::Hosted(_) => None,
-            Target::Builtin(_) => Some(spec.ack.unwrap_or(AckMode::Id)),
-            Target::WebSocket(_) => Some(spec.ack.unwrap_or(AckMode::None)),
+            Some(Target::Call(_) | Target::Hosted(_)) => None,
+            Some(Target::Builtin(_)) => Some(spec.ack.unwrap_or(AckMode::Id)),
+            Some(Target::WebSocket(_)) => Some(spec.ack.unwrap_or(AckMode::None)),
+            None => Some(AckMode::None),
         };
         let mut warnings = Vec::new();
         if lanes_wanted > spec.symbols {
@@ -154,15 +174,18 @@ impl Plan {
                 spec.symbols
             ));
         }
-        if spec.start_unix_ns.is_none() {
+        let starts_now = spec.start_unix_ns.is_none();
+        if starts_now {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             // Whole milliseconds, so that the printed command gives the same bytes again.
             spec.start_unix_ns = Some(now.as_millis() as i64 * 1_000_000);
         }
         Ok(Plan {
-            target: target.to_string(),
-            target_kind: target.kind(),
-            is_hosted: matches!(target, Target::Hosted(_)),
+            target: target.map_or(SERVE.to_owned(), Target::to_string),
+            target_kind: target.map_or(SERVE, Target::kind),
+            is_hosted: matches!(target, Some(Target::Hosted(_))),
+            starts_now,
+            more_flags: Vec::new(),
             duration,
             schedule,
             warm_up,
@@ -202,6 +225,11 @@ impl Plan {
     /// How wide a tick is for the books.
     pub(crate) fn ticks(&self) -> tickstorm_market::TickProfile {
         ticks(&self.spec)
+    }
+
+    /// Whether messages carry the real time instead of one that the plan was given.
+    pub(crate) fn starts_now(&self) -> bool {
+        self.starts_now
     }
 
     /// Unix time of the run's start, on the wire.
@@ -268,12 +296,17 @@ impl Plan {
 
     /// The command line that repeats the run.
     pub fn command(&self) -> String {
-        let mut words = vec!["tickstorm run".to_owned()];
-        if self.target != "builtin" {
+        let is_serving = self.target_kind == SERVE;
+        let mut words = vec![if is_serving { "tickstorm serve" } else { "tickstorm run" }.to_owned()];
+        if self.target != "builtin" && !is_serving {
             words.push(format!("--target {}", quoted(&self.target)));
         }
         for setting in SETTINGS {
             let Some(value) = (setting.show)(&self.spec) else { continue };
+            // An exchange always has one, and takes no such flags.
+            if is_serving && (setting.group == "Target" || setting.name == "venue") {
+                continue;
+            }
             // The seed stands there even when it is the default: it is what makes the run come again.
             if setting.name != "seed" && setting.default_text().as_ref() == Some(&value) {
                 continue;
@@ -283,7 +316,13 @@ impl Plan {
                 None => format!("--{}", setting.name),
             });
         }
+        words.extend(self.more_flags.clone());
         words.join(" ")
+    }
+
+    /// Remembers flags that are no settings, for the command that repeats the run.
+    pub(crate) fn set_more_flags(&mut self, flags: Vec<String>) {
+        self.more_flags = flags;
     }
 
     /// An empty recording for this run's messages.
@@ -362,6 +401,12 @@ fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
         && (spec.stamp_id.is_some() || spec.id_pointer.is_some() || spec.ack_pointer != "/ack")
     {
         errors.add("target", "the built-in target acknowledges ordinals as {\"ack\":n}: leave out --ack-pointer, --stamp-id and --id-pointer");
+    }
+    if spec.thresholds.iter().any(|threshold| threshold.metric == Metric::Age) {
+        errors.add(
+            "threshold",
+            "the age of a backlog is a figure of clients that are served: `age` is for `tickstorm serve`",
+        );
     }
     if matches!(target, Target::Call(_) | Target::Hosted(_)) && spec.ack.is_some() {
         errors.add("ack", "a called target acknowledges by returning: leave it out");

@@ -14,7 +14,7 @@ use tickstorm_venue::{Encoder, Numbering};
 
 use crate::{
     AckMode,
-    outlet::{Answer, LaneState, Notice, Outlet, Taken},
+    outlet::{Answer, LaneState, Markets, Notice, Outlet, Taken},
     reply::{ReplyReader, member_text},
 };
 
@@ -293,7 +293,7 @@ impl Outlet for PushOutlet {
         }
     }
 
-    fn collect(&mut self, notices: &mut Vec<Notice>) {
+    fn collect(&mut self, _: &Markets, notices: &mut Vec<Notice>) {
         while let Some((lane, mut connection)) = self.reconnector.next() {
             if let Err(error) = connection.register(&self.poller, lane) {
                 self.pending

@@ -21,9 +21,11 @@ use crate::{
     hosted::{HostedCalls, HostedOutlet, supplied},
     message::Wording,
     pacer::Pacer,
+    plan::SERVE,
     push::{Protocol, PushOutlet},
+    serve::{ServeOutlet, Served},
     target::Callee,
-    worker::{Command, Links, Orders, Shared, Worker},
+    worker::{Command, Counting, Links, Orders, Shared, Worker},
 };
 
 /// A run under way. Dropping it aborts it.
@@ -36,7 +38,7 @@ pub struct Run {
 impl Run {
     /// Connects to the target and starts the workers. A call target runs on the tokio runtime that this is called on.
     pub fn start(plan: Plan, target: &Target) -> Result<Run, StartError> {
-        let markets = markets(&plan);
+        let markets = markets_of_run(&plan);
         let builtin = match target {
             Target::Builtin(spec) => {
                 let snapshots: Vec<_> =
@@ -62,61 +64,11 @@ impl Run {
 
         // All workers and the target count time from one instant, late enough for every thread to be there.
         let origin = Instant::now() + HEAD_START;
-        let measured_from = plan.spec.warmup;
         if let Some(builtin) = &builtin {
-            builtin.set_origin(origin + measured_from);
+            builtin.set_origin(origin + plan.spec.warmup);
         }
-        let (deltas, gathered) = mpsc::channel();
-        let mut spares = Vec::new();
-        let mut threads = Vec::new();
-        let shared: Arc<[Arc<Shared>]> = outlets.iter().map(|_| Arc::default()).collect();
-        let mut all_orders = orders(&plan, markets);
-        for (index, outlet) in outlets.into_iter().enumerate().rev() {
-            let (spare, returned) = mpsc::channel();
-            spares.push(spare);
-            let orders = all_orders.pop().expect("there are orders for each worker");
-            let rate = plan.schedule.peak_rate() / f64::from(plan.workers);
-            let pacer = match &outlet {
-                AnyOutlet::Hosted(_) => Pacer::of_host(),
-                _ => Pacer::new(plan.spec.pacing, rate, plan.has_core_for_each()),
-            };
-            let links = Links {
-                worker: index,
-                origin,
-                shared: shared[index].clone(),
-                deltas: deltas.clone(),
-                spares: returned,
-            };
-            let start = move || match outlet {
-                AnyOutlet::Push(outlet) => {
-                    Worker::new(links, orders, *outlet, pacer).run();
-                }
-                AnyOutlet::Call(outlet) => {
-                    Worker::new(links, orders, *outlet, pacer).run();
-                }
-                AnyOutlet::Hosted(outlet) => {
-                    Worker::new(links, orders, *outlet, pacer).run();
-                }
-            };
-            let name = format!("tickstorm-{index}");
-            threads.push(
-                thread::Builder::new().name(name).spawn(start).map_err(|error| give_up(&shared, error))?,
-            );
-        }
-        spares.reverse();
-        threads.reverse();
-        drop(deltas);
-
-        let control = Control::new(shared, Snapshot::before(&plan));
-        let collector = Collector::new(plan, control.clone(), origin, builtin);
-        let collector = thread::Builder::new()
-            .name("tickstorm-collect".into())
-            .spawn(move || collector.run(&gathered, &spares, threads))
-            .map_err(|error| {
-                control.abort(StopReason::InternalError);
-                StartError::Thread(error)
-            })?;
-        Ok(Run { control, collector: Some(collector) })
+        let finds = Finds { builtin, served: None };
+        launch(plan, outlets, markets, origin, finds)
     }
 
     /// A handle that looks at the run and ends it.
@@ -149,6 +101,80 @@ impl Run {
         let collector = self.collector.take().expect("a run is waited for once");
         collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
+}
+
+/// Starts the clock of an exchange whose clients have come.
+pub(crate) fn start_serving(
+    plan: Plan,
+    mut outlet: ServeOutlet,
+    markets: MarketsOfRun,
+    served: Served,
+) -> Result<Run, StartError> {
+    let origin = Instant::now() + HEAD_START;
+    outlet.set_origin(origin);
+    let finds = Finds { builtin: None, served: Some(served) };
+    launch(plan, vec![AnyOutlet::Serve(Box::new(outlet))], markets, origin, finds)
+}
+
+/// Sets the workers going, each with its outlet, and one who gathers what they find.
+fn launch(
+    plan: Plan,
+    outlets: Vec<AnyOutlet>,
+    markets: MarketsOfRun,
+    origin: Instant,
+    finds: Finds,
+) -> Result<Run, StartError> {
+    let (deltas, gathered) = mpsc::channel();
+    let mut spares = Vec::new();
+    let mut threads = Vec::new();
+    let shared: Arc<[Arc<Shared>]> = outlets.iter().map(|_| Arc::default()).collect();
+    let mut all_orders = orders(&plan, markets);
+    for (index, outlet) in outlets.into_iter().enumerate().rev() {
+        let (spare, returned) = mpsc::channel();
+        spares.push(spare);
+        let orders = all_orders.pop().expect("there are orders for each worker");
+        let rate = plan.schedule.peak_rate() / f64::from(plan.workers);
+        let pacer = match &outlet {
+            AnyOutlet::Hosted(_) => Pacer::of_host(),
+            _ => Pacer::new(plan.spec.pacing, rate, plan.has_core_for_each()),
+        };
+        let links = Links {
+            worker: index,
+            origin,
+            shared: shared[index].clone(),
+            deltas: deltas.clone(),
+            spares: returned,
+        };
+        let start = move || match outlet {
+            AnyOutlet::Push(outlet) => Worker::new(links, orders, *outlet, pacer).run(),
+            AnyOutlet::Call(outlet) => Worker::new(links, orders, *outlet, pacer).run(),
+            AnyOutlet::Hosted(outlet) => Worker::new(links, orders, *outlet, pacer).run(),
+            AnyOutlet::Serve(outlet) => Worker::new(links, orders, *outlet, pacer).run(),
+        };
+        let name = format!("tickstorm-{index}");
+        threads
+            .push(thread::Builder::new().name(name).spawn(start).map_err(|error| give_up(&shared, error))?);
+    }
+    spares.reverse();
+    threads.reverse();
+    drop(deltas);
+
+    let control = Control::new(shared, Snapshot::before(&plan));
+    let collector = Collector::new(plan, control.clone(), origin, finds);
+    let collector = thread::Builder::new()
+        .name("tickstorm-collect".into())
+        .spawn(move || collector.run(&gathered, &spares, threads))
+        .map_err(|error| {
+            control.abort(StopReason::InternalError);
+            StartError::Thread(error)
+        })?;
+    Ok(Run { control, collector: Some(collector) })
+}
+
+/// What beside the workers' recordings a run's report is made of.
+pub(crate) struct Finds {
+    pub builtin: Option<Builtin>,
+    pub served: Option<Served>,
 }
 
 impl Drop for Run {
@@ -199,6 +225,7 @@ enum AnyOutlet {
     Push(Box<PushOutlet>),
     Call(Box<CallOutlet>),
     Hosted(Box<HostedOutlet>),
+    Serve(Box<ServeOutlet>),
 }
 
 /// Workers that are under way already must not storm on with nobody to end them.
@@ -209,7 +236,10 @@ fn give_up(workers: &[Arc<Shared>], error: io::Error) -> StartError {
     StartError::Thread(error)
 }
 
-fn markets(plan: &Plan) -> Vec<Option<Box<ShardMarket>>> {
+/// The markets of a run, by shard.
+pub(crate) type MarketsOfRun = Vec<Option<Box<ShardMarket>>>;
+
+pub(crate) fn markets_of_run(plan: &Plan) -> MarketsOfRun {
     let market = plan.market_of_run();
     let weights = market.shard_weights();
     let make = |shard: usize| ShardMarket::new(&market, shard as u16).expect("the plan checked the market");
@@ -266,7 +296,7 @@ fn outlets(
 }
 
 /// Divides the plan among the workers, in order.
-fn orders(plan: &Plan, mut markets: Vec<Option<Box<ShardMarket>>>) -> Vec<Orders> {
+fn orders(plan: &Plan, mut markets: MarketsOfRun) -> Vec<Orders> {
     let measured_from_ns = plan.spec.warmup.as_nanos() as u64;
     let shards = plan.market.shards;
     (0..plan.workers)
@@ -300,6 +330,7 @@ fn orders(plan: &Plan, mut markets: Vec<Option<Box<ShardMarket>>>) -> Vec<Orders
                 flush: plan.spec.flush,
                 taken_is_processed: plan.ack == Some(AckMode::None),
                 replies_have_ids: plan.ack != Some(AckMode::Fifo),
+                counting: if plan.target_kind == SERVE { Counting::ByTheOutlet } else { Counting::Messages },
                 publish_every_ns: [1_000_000_000, plan.spec.report_interval.as_nanos() as u64],
                 recording: plan.recording(),
             }

@@ -187,6 +187,7 @@ macro_rules! words {
         }
     };
 }
+pub(crate) use words;
 
 words! {
     /// The market's mood.
@@ -327,6 +328,8 @@ pub enum Metric {
     Max,
     /// Failed share of the messages.
     ErrorRate,
+    /// How far behind the slowest client is, where clients are served.
+    Age,
 }
 
 impl FromStr for Threshold {
@@ -335,7 +338,7 @@ impl FromStr for Threshold {
     fn from_str(text: &str) -> Result<Self, String> {
         let fail = || {
             format!(
-                "expected a metric (`p50`, `p99`, `p99.9` …, `mean`, `max`, `error_rate`), `<` and a limit, as `p99<50ms`, got `{text}`"
+                "expected a metric (`p50`, `p99`, `p99.9` …, `mean`, `max`, `error_rate`, `age`), `<` and a limit, as `p99<50ms`, got `{text}`"
             )
         };
         let (metric, limit) = text.split_once('<').ok_or_else(fail)?;
@@ -343,6 +346,7 @@ impl FromStr for Threshold {
             "mean" => Metric::Mean,
             "max" => Metric::Max,
             "error_rate" => Metric::ErrorRate,
+            "age" => Metric::Age,
             name => {
                 let p: f64 = name.strip_prefix('p').and_then(|p| p.parse().ok()).ok_or_else(fail)?;
                 if !(p > 0.0 && p < 100.0) {
@@ -368,6 +372,7 @@ impl fmt::Display for Metric {
             Self::Mean => f.write_str("mean"),
             Self::Max => f.write_str("max"),
             Self::ErrorRate => f.write_str("error_rate"),
+            Self::Age => f.write_str("age"),
         }
     }
 }

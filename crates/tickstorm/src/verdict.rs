@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tickstorm_load::{Histogram, Recording};
-use tickstorm_report::{Evidence, Outcome, Reason, Threshold, ThresholdOutcome, Unit, Verdict, format};
+use tickstorm_report::{
+    Basis, Client, Evidence, Outcome, Reason, Served, Threshold, ThresholdOutcome, Unit, Verdict, format,
+};
 
 use crate::{Metric, machine::Withheld, spec, worker::AbsenceSummary};
 
@@ -22,6 +24,8 @@ pub(crate) struct Grounds<'a> {
     pub internal_error: Option<&'a str>,
     /// Whether the target is a thread of this process, which is starved when we are.
     pub target_is_ours: bool,
+    /// What was seen of clients, where they came to us.
+    pub served: Option<&'a Served>,
     pub warnings: Vec<String>,
 }
 
@@ -31,6 +35,7 @@ pub(crate) fn judge(grounds: Grounds<'_>) -> (Verdict, Vec<Threshold>) {
     let mut thresholds = vec![error_rate_threshold(&grounds, grounds.error_threshold)];
     thresholds.extend(grounds.thresholds.iter().map(|limit| match limit.metric {
         Metric::ErrorRate => error_rate_threshold(&grounds, limit.limit),
+        Metric::Age => age_threshold(limit, grounds.served),
         _ => latency_threshold(limit, grounds.recording.latency(), grounds.recording.net_latency()),
     }));
 
@@ -45,13 +50,17 @@ pub(crate) fn judge(grounds: Grounds<'_>) -> (Verdict, Vec<Threshold>) {
         }
     }
 
-    let crossed = reasons(&thresholds, ThresholdOutcome::Crossed);
+    let mut crossed = reasons(&thresholds, ThresholdOutcome::Crossed);
+    crossed.extend(cut_off(grounds.served));
     let mut doubts = Vec::new();
     if let Some(problem) = grounds.internal_error {
         doubts.push(plain(format!("tickstorm itself failed: {problem}")));
     }
     if ledger.due == 0 {
-        doubts.push(plain("nothing was due".into()));
+        doubts.push(plain(match grounds.served {
+            Some(_) => "nothing was owed to anybody: no client had subscribed to what happened".into(),
+            None => "nothing was due".to_owned(),
+        }));
     }
     if generator_is_late {
         doubts.push(Reason {
@@ -67,7 +76,12 @@ pub(crate) fn judge(grounds: Grounds<'_>) -> (Verdict, Vec<Threshold>) {
     // Where nothing was due, no threshold can be decided, which needs no saying.
     let undecided = reasons(&thresholds, ThresholdOutcome::Undecided).into_iter().filter(|_| ledger.due > 0);
     doubts.extend(undecided.map(|mut reason| {
-        reason.text.push_str(", but only because of the generator's own lateness or for want of figures");
+        let why = if reason.text.starts_with(AGE) {
+            ": that much was proved, and no more can be known of some client"
+        } else {
+            ", but only because of the generator's own lateness or for want of figures"
+        };
+        reason.text.push_str(why);
         reason
     }));
     if grounds.was_stopped_by_hand {
@@ -126,7 +140,7 @@ fn latency_threshold(limit: &spec::Threshold, latency: &Histogram, net: &Histogr
         (!histogram.is_empty()).then(|| match limit.metric {
             Metric::Percentile(p) => histogram.percentile_ns(p) as f64,
             Metric::Max => histogram.max_ns() as f64,
-            Metric::Mean | Metric::ErrorRate => histogram.mean_ns(),
+            Metric::Mean | Metric::ErrorRate | Metric::Age => histogram.mean_ns(),
         })
     };
     let (value, net_value) = (read(latency), read(net));
@@ -135,6 +149,7 @@ fn latency_threshold(limit: &spec::Threshold, latency: &Histogram, net: &Histogr
         Metric::Mean => "avg_latency_ms".into(),
         Metric::Max => "max_latency_ms".into(),
         Metric::ErrorRate => "error_rate".into(),
+        Metric::Age => AGE.into(),
     };
     Threshold {
         metric: name,
@@ -146,6 +161,45 @@ fn latency_threshold(limit: &spec::Threshold, latency: &Histogram, net: &Histogr
         outcome: compare(limit.limit, value, net_value),
     }
 }
+
+/// How far behind the slowest client was. What is only known to be at least so much cannot hold a limit.
+fn age_threshold(limit: &spec::Threshold, served: Option<&Served>) -> Threshold {
+    let clients = served.map(|served| &served.clients[..]).unwrap_or_default();
+    let known = |client: &Client| {
+        let last = client.last.age_ms.unwrap_or(0.0);
+        client.worst.age_ms.map_or(last, |worst| worst.max(last))
+    };
+    let limit_ms = limit.limit / 1e6;
+    let value = clients.iter().filter(|client| client.owed > 0).map(known).reduce(f64::max);
+    let is_certain = clients.iter().all(|client| client.owed == 0 || client.last.basis == Basis::Exact);
+    Threshold {
+        metric: AGE.into(),
+        limit_text: format!("<= {}", format::duration_ms(limit_ms)),
+        limit: limit_ms,
+        value,
+        net_value: None,
+        unit: Unit::Milliseconds,
+        outcome: match value {
+            Some(age_ms) if age_ms > limit_ms => ThresholdOutcome::Crossed,
+            Some(_) if is_certain => ThresholdOutcome::Met,
+            _ => ThresholdOutcome::Undecided,
+        },
+    }
+}
+
+/// A client that was too slow for its venue to go on with has not held, whatever the figures of those who stayed.
+fn cut_off(served: Option<&Served>) -> Option<Reason> {
+    let clients = served.map(|served| &served.clients[..]).unwrap_or_default();
+    let is_cut_off = |client: &&Client| client.ended.as_ref().is_some_and(|ended| ended.cause == "too_slow");
+    let all: Vec<String> = clients.iter().filter(is_cut_off).map(|client| client.id.to_string()).collect();
+    match &all[..] {
+        [] => None,
+        [one] => Some(plain(format!("client {one} was too slow and was cut off"))),
+        many => Some(plain(format!("clients {} were too slow and were cut off", many.join(", ")))),
+    }
+}
+
+const AGE: &str = "age_ms";
 
 fn compare(limit: f64, value: Option<f64>, net_value: Option<f64>) -> ThresholdOutcome {
     match (value, net_value) {

@@ -164,6 +164,7 @@ impl<O: Outlet> Worker<O> {
             _ => PATIENCE,
         };
         self.outlet.finish(patience);
+        self.outlet.settle(&mut self.recording);
         let measured_ns = self.measured(now);
         for lane in &mut self.lanes {
             if let Some(outage) = lane.outage.take() {
@@ -203,6 +204,9 @@ impl<O: Outlet> Worker<O> {
             }
             self.take_due(now);
             self.place();
+            if self.waiting == 0 {
+                self.outlet.reached(now);
+            }
             self.expire(now);
             if self.is_finished(now) {
                 return;
@@ -283,7 +287,9 @@ impl<O: Outlet> Worker<O> {
                 }
                 self.next_slot += 1;
                 self.last_due_ns = due_ns;
-                self.book(due_ns).on_due(1);
+                if self.orders.counting == Counting::Messages {
+                    self.book(due_ns).on_due(1);
+                }
                 let lane_index = self.orders.lane_of_shard[usize::from(slot.shard())];
                 let lane = &mut self.lanes[lane_index as usize];
                 lane.backlog.push_back(slot);
@@ -455,6 +461,12 @@ impl<O: Outlet> Worker<O> {
         if taken.messages > 0 || !taken.blocked {
             lane.stalls.unblock(now);
         }
+        if self.orders.counting == Counting::ByTheOutlet {
+            lane.placed.drain(..taken.messages);
+            lane.base += taken.messages as u64;
+            self.outstanding -= taken.messages as u64;
+            return taken.blocked;
+        }
         if taken.bytes > 0 && now >= self.orders.measured_from_ns {
             self.recording.on_write(taken.bytes);
         }
@@ -489,7 +501,7 @@ impl<O: Outlet> Worker<O> {
     /// Books what came back. `now` was read after the wait, so it is when we learnt of it.
     fn collect(&mut self, now: u64) {
         let mut notices = std::mem::take(&mut self.notices);
-        self.outlet.collect(&mut notices);
+        self.outlet.collect(&self.orders.markets, &mut notices);
         for notice in notices.drain(..) {
             match notice {
                 Notice::Reply { lane, answer, failure } => self.answered(lane, answer, failure, now),
@@ -681,6 +693,9 @@ impl<O: Outlet> Worker<O> {
         let taken = placed.len().saturating_sub(withdrawn);
         for placed in placed.split_off(taken) {
             self.outstanding -= 1;
+            if self.orders.counting == Counting::ByTheOutlet {
+                continue;
+            }
             self.blame(index, placed.due_ns, reason);
             self.book(placed.due_ns).on_dropped(reason, at_ns, 1);
         }
@@ -702,7 +717,9 @@ impl<O: Outlet> Worker<O> {
         let waited_ns = now.saturating_sub(due_ns);
         let ours_ns = match reason {
             Dropped::Unsent => waited_ns.saturating_sub(stalls.stall_ns(due_ns, now, &self.absences)),
-            Dropped::ConcurrencyLimit | Dropped::NotConnected => self.absences.within(due_ns, now),
+            Dropped::ConcurrencyLimit | Dropped::NotConnected | Dropped::SlowClient | Dropped::Lost => {
+                self.absences.within(due_ns, now)
+            }
         };
         self.dropped_by_us += u64::from(ours_ns > waited_ns / 2);
     }
@@ -744,7 +761,9 @@ impl<O: Outlet> Worker<O> {
             let backlog = std::mem::take(&mut self.lanes[index].backlog);
             for slot in backlog {
                 self.waiting -= 1;
-                self.book(slot.due_ns()).on_dropped(Dropped::Unsent, measured, 1);
+                if self.orders.counting == Counting::Messages {
+                    self.book(slot.due_ns()).on_dropped(Dropped::Unsent, measured, 1);
+                }
             }
         }
     }
@@ -766,6 +785,7 @@ impl<O: Outlet> Worker<O> {
                 spare.or_else(|| (made < MOST_SPARES_MADE).then(|| Box::new(self.orders.recording.clone())));
             let Some(mut spare) = spare else { continue };
             made += 1;
+            self.outlet.settle(&mut self.recording);
             if let Some(stopped_ns) = self.stopped_ns {
                 spare.end_measured_phase(self.measured(stopped_ns));
             }
@@ -842,6 +862,7 @@ impl<O: Outlet> Worker<O> {
         for lane in &mut self.lanes {
             lane.stalls.exclude(from_ns, to_ns);
         }
+        self.outlet.was_away(from_ns, to_ns);
     }
 }
 

@@ -13,7 +13,7 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
-use tickstorm::{Finished, Plan, Run, StartError, Target};
+use tickstorm::{Finished, Run};
 use tickstorm_report::{Outcome, Report, StopReason, Style, summary, to_json_pretty};
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     live::Stage,
     output::Output,
     plan_table::plan_table,
-    resolve::{Resolved, resolve},
+    resolve::resolve,
     terminal::{has_color, print, say, width},
     watch::Watch,
 };
@@ -37,18 +37,23 @@ pub(crate) fn run(arguments: RunArguments) -> Result<Exit, Refusal> {
         return print(&plan_table(&plan, &resolved.origins));
     }
     let outputs = Outputs::open(arguments.output, arguments.hlog)?;
-    let watch = Watch::new(arguments.progress, &resolved, &plan);
-    storm(plan, resolved, outputs, watch, arguments.progress)
+    let mut watch = Watch::new(arguments.progress, &resolved.target.to_string(), &plan);
+    watch.connecting();
+    let start = move || Run::start(plan, &resolved.target).map_err(|error| chain(&error));
+    storm(start, TOO_EARLY, || watch, outputs, arguments.progress)
 }
 
+/// What is said to who interrupts before there is a run.
+const TOO_EARLY: &str = "interrupted before the target was connected, nothing was measured";
+
 /// Where the results go.
-struct Outputs {
+pub(super) struct Outputs {
     report: Output,
     hlog: Option<Output>,
 }
 
 impl Outputs {
-    fn open(report: Option<PathBuf>, hlog: Option<PathBuf>) -> Result<Self, Refusal> {
+    pub(super) fn open(report: Option<PathBuf>, hlog: Option<PathBuf>) -> Result<Self, Refusal> {
         let report = report.unwrap_or_else(|| STANDARD_OUTPUT.into());
         if hlog.as_deref().is_some_and(|hlog| same(hlog, &report)) {
             let place =
@@ -100,19 +105,24 @@ fn hlog(finished: &Finished) -> Vec<u8> {
 
 const STANDARD_OUTPUT: &str = "-";
 
-fn storm(
-    plan: Plan,
-    resolved: Resolved,
+/// Starts a run in a thread of its own, so that Ctrl-C is heard while a target does not answer, and sees it through.
+pub(super) fn storm(
+    start: impl FnOnce() -> Result<Run, String> + Send + 'static,
+    too_early: &str,
+    watch: impl FnOnce() -> Watch,
     outputs: Outputs,
-    mut watch: Watch,
     progress: Progress,
 ) -> Result<Exit, Refusal> {
     let (sender, events) = mpsc::channel();
     let _signals = forward_signals(sender.clone())
         .map_err(|error| Refusal::new(Exit::Failure, format!("cannot watch for Ctrl-C: {error}")))?;
-    watch.connecting();
-    start(plan, resolved.target, sender);
-    let run = await_start(&events)?;
+    thread::spawn(move || {
+        let started = catch_unwind(AssertUnwindSafe(start));
+        // Nobody listens any more when the person had enough of waiting.
+        let _ = sender.send(Event::Started(started));
+    });
+    let run = await_start(&events, too_early)?;
+    let mut watch = watch();
     follow(&run, &events, &mut watch);
     // From here on the terminal is an ordinary one again.
     drop(watch);
@@ -135,7 +145,7 @@ const COLUMNS: usize = 100;
 enum Event {
     /// Ctrl-C, or a polite kill.
     Interrupt,
-    Started(thread::Result<Result<Run, Box<StartError>>>),
+    Started(thread::Result<Result<Run, String>>),
 }
 
 /// Stops listening when dropped.
@@ -160,24 +170,12 @@ fn forward_signals(events: Sender<Event>) -> std::io::Result<SignalGuard> {
     Ok(guard)
 }
 
-/// Connects in a thread of its own, so that Ctrl-C is heard while a target does not answer.
-fn start(plan: Plan, target: Target, events: Sender<Event>) {
-    thread::spawn(move || {
-        let started = catch_unwind(AssertUnwindSafe(|| Run::start(plan, &target).map_err(Box::new)));
-        // Nobody listens any more when the person had enough of waiting.
-        let _ = events.send(Event::Started(started));
-    });
-}
-
-fn await_start(events: &Receiver<Event>) -> Result<Run, Refusal> {
+fn await_start(events: &Receiver<Event>, too_early: &str) -> Result<Run, Refusal> {
     match events.recv() {
         Ok(Event::Started(Ok(Ok(run)))) => Ok(run),
-        Ok(Event::Started(Ok(Err(error)))) => Err(Refusal::new(Exit::Failure, chain(&*error))),
+        Ok(Event::Started(Ok(Err(error)))) => Err(Refusal::new(Exit::Failure, error)),
         Ok(Event::Started(Err(panic))) => resume_unwind(panic),
-        Ok(Event::Interrupt) => Err(Refusal::new(
-            Exit::Interrupted,
-            "interrupted before the target was connected, nothing was measured",
-        )),
+        Ok(Event::Interrupt) => Err(Refusal::new(Exit::Interrupted, too_early)),
         Err(_) => Err(Refusal::new(Exit::Failure, "internal error: the run was lost while it started")),
     }
 }

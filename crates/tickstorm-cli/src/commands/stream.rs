@@ -22,6 +22,7 @@ pub(super) struct StreamPlan {
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     complaints: Vec<String>,
+    file_complaints: Vec<String>,
 }
 
 impl Texts {
@@ -43,8 +44,42 @@ impl Texts {
         }
     }
 
+    /// The same for a text whose own error would not say what is expected.
+    pub(super) fn read_as<T: FromStr>(
+        &mut self,
+        flag: &str,
+        text: Option<&str>,
+        expected: &str,
+    ) -> Option<T> {
+        let text = text?;
+        let parsed = text.trim().parse();
+        if parsed.is_err() {
+            self.complain(flag, format_args!("expected {expected}, got `{text}`"));
+        }
+        parsed.ok()
+    }
+
+    /// Reads a time, which may be zero.
+    pub(super) fn duration(&mut self, flag: &str, text: Option<&str>) -> Option<Duration> {
+        let parsed = tickstorm_load::parse_duration(text?).map_err(|error| self.complain(flag, error));
+        parsed.ok()
+    }
+
+    /// Remembers a mistake in a file, which is none of the command line.
+    pub(super) fn complain_of_file(&mut self, flag: &str, path: &std::path::Path, mistake: impl Display) {
+        self.file_complaints.push(format!("{flag}: {}: {mistake}", path.display()));
+    }
+
     pub(super) fn complain(&mut self, flag: &str, mistake: impl Display) {
         self.complaints.push(format!("{flag}: {mistake}"));
+    }
+
+    /// Nothing more is to be read: mistakes are reported.
+    pub(super) fn finish(self) -> Result<(), Refusal> {
+        match self.complaints.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal { exit: Exit::Usage, complaints: self.complaints }),
+        }
     }
 
     /// Works out the plan. Mistakes in the settings and those remembered are reported together.
@@ -54,14 +89,24 @@ impl Texts {
         config: Option<&std::path::Path>,
         count: Option<u64>,
     ) -> Result<StreamPlan, Refusal> {
-        match resolve_stream(settings, config, env::vars_os()) {
-            Ok(resolved) if self.complaints.is_empty() => StreamPlan::new(resolved, count),
-            Ok(_) => Err(Refusal { exit: Exit::Usage, complaints: self.complaints }),
-            Err(refusal) => {
-                let exit = if self.complaints.is_empty() { refusal.exit } else { Exit::Usage };
-                Err(Refusal { exit, complaints: [self.complaints, refusal.complaints].concat() })
-            }
-        }
+        let resolved = self.with(resolve_stream(settings, config, env::vars_os()))?;
+        StreamPlan::new(resolved, count)
+    }
+
+    /// What the settings came to. Mistakes in them and those remembered are reported together.
+    pub(super) fn with(self, resolved: Result<Resolved, Refusal>) -> Result<Resolved, Refusal> {
+        let Self { complaints, file_complaints } = self;
+        let own = match (complaints.is_empty(), file_complaints.is_empty()) {
+            (true, true) => return resolved,
+            (true, false) => Exit::Configuration,
+            (false, _) => Exit::Usage,
+        };
+        let (exit, others) = match resolved {
+            Ok(_) => (own, Vec::new()),
+            Err(refusal) if own == Exit::Usage => (own, refusal.complaints),
+            Err(refusal) => (refusal.exit, refusal.complaints),
+        };
+        Err(Refusal { exit, complaints: [complaints, file_complaints, others].concat() })
     }
 }
 

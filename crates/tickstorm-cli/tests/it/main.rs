@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod check;
+mod consume;
 mod generate;
 mod harness;
 mod outage;

@@ -3,8 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod builtin;
+mod client;
 mod connection;
+mod front;
 mod handshake;
+mod lobby;
+mod observe;
+mod transport;
 
 use std::time::{Duration, Instant};
 

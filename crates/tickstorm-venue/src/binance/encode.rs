@@ -179,6 +179,19 @@ impl Encoder {
         true
     }
 
+    /// The best levels of a book without the wrapper that would name their stream.
+    pub(crate) fn top(
+        &self,
+        symbol: SymbolId,
+        last_update_id: u64,
+        [bids, asks]: [&[Level]; 2],
+        out: &mut Vec<u8>,
+    ) {
+        let room = 80 + NUMBER_ROOM + (bids.len() + asks.len()) * LEVEL_ROOM;
+        let pieces = &self.symbols[symbol.0 as usize];
+        append(out, room, |w| pieces.plain_book(last_update_id, bids, asks, w));
+    }
+
     pub(crate) fn encode_decoded(
         &mut self,
         decoded: &Decoded<'_>,

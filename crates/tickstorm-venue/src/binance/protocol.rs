@@ -5,16 +5,20 @@
 
 mod refusal;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
 use super::encode::json_string;
+use super::rest;
 use crate::decoder::DecodeError;
 use crate::encoder::Numbering;
 use crate::json::{Object, Value, quoted};
 use crate::protocol::{
     Channel, Circumstances, Endpoint, Login, Refusal, Refused, Reply, Request, RequestId, Topic,
 };
-pub(super) use refusal::malformed;
+use crate::rest::{Call, HttpRequest, RestError};
+pub(crate) use refusal::write_flat_refusal;
+pub(super) use refusal::{access_error, malformed};
 use refusal::{read_refusal, write_refusal};
 
 /// Reads a command, of the kind that the endpoint takes.
@@ -31,7 +35,7 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
     let method = method.and_then(|value| text(value, "method")).map_err(|refusal| refused(refusal, None))?;
     let request = match endpoint {
         Endpoint::Public => read_stream_command(listing, &object, &method, id.clone()),
-        Endpoint::Private => read_api_call(&object, &method, id.clone()),
+        Endpoint::Private => read_api_call(listing, &object, &method, id.clone()),
     };
     request.map_err(|wrong| Refused { topic: wrong.topic, ..refused(wrong.refusal, Some(&method)) })
 }
@@ -136,7 +140,12 @@ pub(super) fn read_stream(listing: &Listing, name: &str) -> Result<Topic, Refusa
     Ok(topic(channel, Some(listed.id)))
 }
 
-fn read_api_call(object: &Object<'_>, method: &str, id: Option<RequestId>) -> Result<Request, Wrong> {
+fn read_api_call(
+    listing: &Listing,
+    object: &Object<'_>,
+    method: &str,
+    id: Option<RequestId>,
+) -> Result<Request, Wrong> {
     let user = || vec![user_topic()];
     match method {
         "userDataStream.subscribe" => {
@@ -150,11 +159,42 @@ fn read_api_call(object: &Object<'_>, method: &str, id: Option<RequestId>) -> Re
         "session.logon" => Ok(Request::Login { id, login: read_login(object)? }),
         "session.subscriptions" => Ok(Request::List { id }),
         "ping" => Ok(Request::Ping { id }),
+        "session.status" => Ok(Request::Call { id, call: Call::Formality(rest::SESSION), login: None }),
+        "time" | "depth" | "exchangeInfo" => {
+            let call = read_rest_call(listing, object, method)?;
+            Ok(Request::Call { id, call, login: None })
+        }
+        "account.status" => {
+            let signed = object.find("params").and_then(|params| params.object().ok());
+            let signed = signed.is_some_and(|params| params.find("signature").is_some());
+            let login = if signed { Some(read_login(object)?) } else { None };
+            Ok(Request::Call { id, call: Call::Balances, login })
+        }
         "SUBSCRIBE" | "UNSUBSCRIBE" | "LIST_SUBSCRIPTIONS" | "SET_PROPERTY" | "GET_PROPERTY" => {
             Err(Refusal::WrongEndpoint.into())
         }
         _ => Err(Refusal::UnknownMethod { found: quoted(method) }.into()),
     }
+}
+
+/// The parameters are those of the HTTP interface, as the names of methods are the ends of its paths.
+fn read_rest_call(listing: &Listing, object: &Object<'_>, method: &str) -> Result<Call, Refusal> {
+    let mut pairs = Vec::new();
+    if let Some(params) = object.find("params") {
+        let wrong = || Refusal::WrongValue { field: "params", found: found(params) };
+        for (name, value) in params.object().map_err(|_| wrong())?.all() {
+            let value = value.string().map_or_else(|_| value.raw().to_owned(), |text| text.into_owned());
+            pairs.push(format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC)));
+        }
+    }
+    let (path, query) = (format!("/api/v3/{method}"), pairs.join("&"));
+    let request = HttpRequest { method: "GET", path: &path, query: &query, body: b"" };
+    rest::read_request(listing, &request).map_err(|error| match error {
+        RestError::MissingParameter { name } => Refusal::MissingField { field: name },
+        RestError::WrongParameter { name, found } => Refusal::WrongValue { field: name, found },
+        RestError::UnknownSymbol { name } => Refusal::UnknownSymbol { name },
+        _ => Refusal::UnknownMethod { found: quoted(method) },
+    })
 }
 
 /// What is signed are all parameters but the signature, by name.
@@ -248,6 +288,7 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
             api_call("userDataStream.unsubscribe", "", id)
         }
         Request::Subscribe { .. } | Request::Unsubscribe { .. } => return false,
+        Request::Call { .. } => return false,
         Request::List { id } => format!(r#"{{"method":"LIST_SUBSCRIPTIONS","id":{}}}"#, id_text(id)),
         Request::Ping { id } => api_call("ping", "", id),
         Request::Login { id, login } => api_call("session.logon", &login_params(login), id),
@@ -362,7 +403,7 @@ fn stream_reply(reply: &Reply, ms: u64) -> Option<String> {
         }
         Reply::Refused(refused) => write_refusal(refused, Endpoint::Public),
         Reply::ClosingSoon => Some(format!(r#"{{"e":"serverShutdown","E":{ms}}}"#)),
-        Reply::Greeting | Reply::Heartbeat { .. } => None,
+        Reply::Greeting | Reply::Heartbeat { .. } | Reply::Called { .. } => None,
     }
 }
 
@@ -386,6 +427,14 @@ fn api_reply(reply: &Reply, ms: u64) -> Option<String> {
                 r#"{{"authorizedSince":{ms},"connectedSince":{ms},"returnRateLimits":true,"serverTime":{ms},"userDataStream":false}}"#
             ),
         ),
+        Reply::Called { id, answer } => {
+            let body = String::from_utf8_lossy(&answer.body);
+            if answer.status == 200 {
+                return result(id, &body);
+            }
+            let (id, status) = (id_text(id), answer.status);
+            Some(format!(r#"{{"id":{id},"status":{status},"error":{body},"rateLimits":[{USED_WEIGHT}]}}"#))
+        }
         Reply::Refused(refused) => write_refusal(refused, Endpoint::Private),
         Reply::ClosingSoon => Some(format!(r#"{{"event":{{"e":"serverShutdown","E":{ms}}}}}"#)),
         Reply::Greeting | Reply::Heartbeat { .. } => None,
@@ -709,6 +758,73 @@ mod tests {
         {
             assert_eq!(read_reply(&listing(), none.as_bytes()), Ok(None));
         }
+    }
+
+    #[test]
+    fn the_web_socket_api_takes_calls_of_the_http_interface() {
+        let call = |text: &str| read(text, Endpoint::Private);
+        let asked = |json: &str| match call(json) {
+            Ok(Request::Call { call, login, .. }) => (call, login),
+            other => panic!("{other:?}"),
+        };
+        let symbol = SymbolId(0);
+        assert_eq!(asked(r#"{"id":1,"method":"time"}"#), (Call::Time, None));
+        assert_eq!(
+            asked(r#"{"id":1,"method":"depth","params":{"symbol":"BTCUSDT","limit":5}}"#),
+            (Call::Depth { symbol, limit: 5 }, None)
+        );
+        assert_eq!(
+            asked(r#"{"id":1,"method":"exchangeInfo","params":{"symbols":["BTCUSDT"]}}"#),
+            (Call::Instruments(vec![symbol]), None)
+        );
+        assert_eq!(asked(r#"{"id":1,"method":"account.status"}"#), (Call::Balances, None));
+        let signed =
+            r#"{"id":1,"method":"account.status","params":{"apiKey":"k","timestamp":7,"signature":"0d"}}"#;
+        let (asked_for, login) = asked(signed);
+        assert_eq!((asked_for, login.unwrap().payload), (Call::Balances, "apiKey=k&timestamp=7".to_owned()));
+        let refused = call(r#"{"id":1,"method":"depth","params":{"symbol":"NONE"}}"#).unwrap_err();
+        assert_eq!(refused.refusal, Refusal::UnknownSymbol { name: "NONE".into() });
+        let refused = call(r#"{"id":1,"method":"depth"}"#).unwrap_err();
+        assert_eq!(refused.refusal, Refusal::MissingField { field: "symbol" });
+
+        let rest = crate::Rest::new(crate::Venue::Binance, &listing());
+        let facts = crate::rest::Facts {
+            now_unix_ns: 1_795_420_800_123_000_000,
+            book: None,
+            balances: None,
+            token: "",
+        };
+        let reply = |answer| replied(&Reply::Called { id: id("1"), answer }, Endpoint::Private).unwrap();
+        let told = reply(rest.answer(&Call::Time, &facts));
+        assert!(
+            told.starts_with(r#"{"id":1,"status":200,"result":{"serverTime":1795420800123},"rateLimits":["#),
+            "{told}"
+        );
+        let told = reply(rest.refuse(&RestError::UnknownSymbol { name: "X".into() }, 0));
+        assert!(
+            told.starts_with(r#"{"id":1,"status":400,"error":{"code":-1121,"msg":"Invalid symbol."},"#),
+            "{told}"
+        );
+        let session = asked(r#"{"id":1,"method":"session.status"}"#).0;
+        assert!(reply(rest.answer(&session, &facts)).contains(r#""result":{"apiKey":null,"#));
+    }
+
+    #[test]
+    fn errors_are_flat_where_that_is_wanted() {
+        let options = crate::VenueOptions::parse(["binance-error-envelope=flat"]).unwrap();
+        let protocol = crate::Protocol::with_options(crate::Venue::Binance, &listing(), &options);
+        let refused = read(r#"{"method":"SUBSCRIB","id":7}"#, Endpoint::Public).unwrap_err();
+        let mut told = Vec::new();
+        let circumstances = Circumstances { now_unix_ns: 0, connection: 0, endpoint: Endpoint::Public };
+        let reply = Reply::Refused(refused);
+        protocol.write_reply(&reply, &circumstances, &mut Numbering::default(), |bytes| {
+            told.push(String::from_utf8(bytes.to_vec()).unwrap());
+        });
+        assert_eq!(told.len(), 1);
+        assert!(
+            told[0].starts_with(r#"{"code":2,"msg":"Invalid request: unknown variant `SUBSCRIB`"#),
+            "{told:?}"
+        );
     }
 
     #[test]

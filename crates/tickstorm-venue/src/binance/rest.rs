@@ -9,7 +9,7 @@ use tickstorm_market::instrument::{Instrument, Listing, SymbolId};
 use super::decode::{from_wire_time, read_rest_book};
 use super::encode::{amount_text, json_string, write_rest_book};
 use super::instruments::write_exchange_info;
-use super::protocol::malformed;
+use super::protocol::{access_error, malformed};
 use crate::decoder::DecodeError;
 use crate::json::{Object, quoted};
 use crate::rest::{Answer, Call, Facts, HttpRequest, RestError};
@@ -24,6 +24,11 @@ pub(crate) fn read_request(listing: &Listing, request: &HttpRequest<'_>) -> Resu
         "/sapi/v1/system/status" => method("GET", Call::Status),
         "/api/v3/exchangeInfo" => method("GET", Call::Instruments(read_symbols(listing, request.query)?)),
         "/api/v3/depth" => method("GET", read_depth_call(listing, request.query)?),
+        TICKERS => {
+            let symbols = read_symbols(listing, request.query)?;
+            let single = parameter(request.query, "symbol").is_some();
+            method("GET", Call::Tickers { symbols, single })
+        }
         "/api/v3/account" => method("GET", Call::Balances),
         "/sapi/v1/capital/config/getall" => method("GET", Call::Assets),
         LISTEN_KEY => match request.method {
@@ -85,10 +90,14 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
         Call::Instruments(symbols) => instruments(listing, symbols, ms),
         Call::Assets => assets(listing).into_bytes(),
         Call::Depth { symbol, limit } => depth(listing, *symbol, *limit, facts.book),
-        Call::Balances => account(listing, facts, ms).into_bytes(),
+        Call::Balances | Call::BalancesAndHolds => account(listing, facts, ms).into_bytes(),
         Call::SocketToken => format!(r#"{{"listenKey":{}}}"#, json_string(facts.token)).into_bytes(),
         Call::Formality(LISTEN_KEY) => "{}".to_owned().into_bytes(),
-        Call::Formality(_) => "[]".to_owned().into_bytes(),
+        Call::Formality(SESSION) => format!(
+            r#"{{"apiKey":null,"authorizedSince":null,"connectedSince":{ms},"returnRateLimits":true,"serverTime":{ms},"userDataStream":false}}"#
+        )
+        .into_bytes(),
+        Call::Formality(_) | Call::Tickers { .. } => "[]".to_owned().into_bytes(),
     };
     let headers = vec![("X-MBX-USED-WEIGHT-1M", weight(call).to_string())];
     Answer { status: 200, headers, body }
@@ -101,8 +110,9 @@ fn weight(call: &Call) -> u32 {
         Call::Depth { limit: ..=500, .. } => 25,
         Call::Depth { limit: ..=1000, .. } => 50,
         Call::Depth { .. } => 250,
-        Call::Instruments(_) | Call::Balances => 20,
-        Call::SocketToken => 2,
+        Call::Instruments(_) | Call::Balances | Call::BalancesAndHolds => 20,
+        Call::SocketToken | Call::Tickers { single: true, .. } => 2,
+        Call::Tickers { .. } => 80,
         Call::Ping | Call::Time | Call::Status | Call::Assets | Call::Formality(_) => 1,
     }
 }
@@ -181,6 +191,7 @@ pub(crate) fn refuse(error: &RestError, _now_unix_ns: u64) -> Answer {
             (400, -1100, format!("Illegal characters found in parameter '{name}'."))
         }
         RestError::UnknownSymbol { .. } => (400, -1121, "Invalid symbol.".to_owned()),
+        RestError::Access(error) => access_error(error),
         RestError::NotAllowed => (401, -2015, "Invalid API-key, IP, or permissions for action.".to_owned()),
         RestError::TooFrequent => {
             let text = "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. \
@@ -209,20 +220,26 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Instruments(symbols) => match &symbols[..] {
             [] => "/api/v3/exchangeInfo".to_owned(),
             [one] => format!("/api/v3/exchangeInfo?symbol={}", symbol(one)?),
-            _ => {
-                let names: Option<Vec<String>> = symbols
-                    .iter()
-                    .map(|symbol| Some(json_string(&listing.instruments.get(symbol.0 as usize)?.symbol)))
-                    .collect();
-                format!("/api/v3/exchangeInfo?symbols={}", encoded(&format!("[{}]", names?.join(","))))
-            }
+            _ => format!("/api/v3/exchangeInfo?symbols={}", symbol_list(listing, symbols)?),
+        },
+        Call::Tickers { symbols, single } => match &symbols[..] {
+            [] => TICKERS.to_owned(),
+            [one] if *single => format!("{TICKERS}?symbol={}", symbol(one)?),
+            _ => format!("{TICKERS}?symbols={}", symbol_list(listing, symbols)?),
         },
         Call::Assets => "/sapi/v1/capital/config/getall".to_owned(),
         Call::Depth { symbol: of, limit } => format!("/api/v3/depth?symbol={}&limit={limit}", symbol(of)?),
         Call::Balances => "/api/v3/account".to_owned(),
+        Call::BalancesAndHolds => return None,
         Call::SocketToken => LISTEN_KEY.to_owned(),
         Call::Formality(path) => (*path).to_owned(),
     })
+}
+
+fn symbol_list(listing: &Listing, symbols: &[SymbolId]) -> Option<String> {
+    let name = |symbol: &SymbolId| Some(json_string(&listing.instruments.get(symbol.0 as usize)?.symbol));
+    let names: Option<Vec<String>> = symbols.iter().map(name).collect();
+    Some(encoded(&format!("[{}]", names?.join(","))))
 }
 
 fn encoded(text: &str) -> String {
@@ -250,7 +267,12 @@ const DEPTH_DEFAULT: u32 = 100;
 const DEPTH_MAX: u32 = 5_000;
 
 /// Opened user data before the WebSocket API did; older clients still ask.
-const LISTEN_KEY: &str = "/api/v3/userDataStream";
+const TICKERS: &str = "/api/v3/ticker/24hr";
+
+/// No path, but a method of the WebSocket API.
+pub(super) const SESSION: &str = "session.status";
+
+pub(crate) const LISTEN_KEY: &str = "/api/v3/userDataStream";
 
 /// Some clients ask for them before anything else; here there are none.
 const MARGIN_PAIRS: [&str; 2] = ["/sapi/v1/margin/allPairs", "/sapi/v1/margin/isolated/allPairs"];
@@ -298,6 +320,9 @@ mod tests {
             Call::Instruments(vec![SymbolId(2), SymbolId(0)]),
             Call::Assets,
             Call::Depth { symbol: SymbolId(2), limit: 17 },
+            Call::Tickers { symbols: vec![], single: false },
+            Call::Tickers { symbols: vec![SymbolId(2)], single: true },
+            Call::Tickers { symbols: vec![SymbolId(2), SymbolId(0)], single: false },
             Call::Balances,
             Call::Formality(MARGIN_PAIRS[0]),
         ] {

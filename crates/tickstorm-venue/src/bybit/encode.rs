@@ -19,7 +19,7 @@ use crate::decoded::{
 };
 use crate::encoder::Numbering;
 use crate::text::{NUMBER_ROOM, append};
-pub(super) use state::COUNT_START;
+pub(crate) use state::COUNT_START;
 use state::{SIDES, Scratch, State, difference, refill};
 use wording::{LEVEL_ROOM, Names, TimeText, figures};
 

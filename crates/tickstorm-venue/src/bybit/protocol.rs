@@ -67,7 +67,10 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
         Request::Unsubscribe { id, topics } => (id, "unsubscribe", topic_args(listing, topics)),
         Request::Ping { id } => (id, "ping", Some(String::new())),
         Request::Login { id, login } => (id, "auth", Some(login_args(login))),
-        Request::List { .. } | Request::SetCombined { .. } | Request::GetCombined { .. } => return false,
+        Request::List { .. }
+        | Request::Call { .. }
+        | Request::SetCombined { .. }
+        | Request::GetCombined { .. } => return false,
     };
     let Some(args) = args else { return false };
     let id = id.as_ref().map_or(String::new(), |RequestId(id)| format!(r#""req_id":{id},"#));
@@ -101,6 +104,7 @@ pub(crate) fn write_reply(
         }
         // Bybit greets nobody, lists nothing, wraps nothing and announces no end.
         Reply::Subscriptions { .. }
+        | Reply::Called { .. }
         | Reply::Combined { .. }
         | Reply::Greeting
         | Reply::Heartbeat { .. }
@@ -310,7 +314,7 @@ fn refusal_text(refused: &Refused) -> String {
         Refusal::TooMany { limit } => format!("{TOO_MANY}{limit}"),
         Refusal::TooFrequent => TOO_FREQUENT.to_owned(),
         Refusal::NotLoggedIn => NOT_AUTHORIZED.to_owned(),
-        Refusal::LoginFailed => LOGIN_FAILED.to_owned(),
+        Refusal::LoginFailed | Refusal::Access(_) => LOGIN_FAILED.to_owned(),
     };
     text + &topic
 }

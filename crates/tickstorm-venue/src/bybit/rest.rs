@@ -7,6 +7,7 @@ use super::decode::Decoder;
 use super::encode::COUNT_START;
 use super::instruments;
 use super::protocol::{find_symbol, json_string};
+use crate::access::AccessError;
 use crate::decoded::{AssetBalance, Level};
 use crate::decoder::DecodeError;
 use crate::json::Object;
@@ -15,7 +16,7 @@ use crate::text::units_text;
 
 pub(crate) fn read_request(listing: &Listing, request: &HttpRequest<'_>) -> Result<Call, RestError> {
     let query = Query(request.query);
-    let known = [TIME, INSTRUMENTS, ORDERBOOK, BALANCES, ASSETS, KEY, ACCOUNT];
+    let known = [TIME, INSTRUMENTS, ORDERBOOK, TICKERS, BALANCES, ASSETS, KEY, ACCOUNT];
     if !known.contains(&request.path) {
         return Err(RestError::UnknownPath);
     }
@@ -52,6 +53,17 @@ pub(crate) fn read_request(listing: &Listing, request: &HttpRequest<'_>) -> Resu
             };
             Ok(Call::Depth { symbol, limit })
         }
+        TICKERS => match query.required("category")? {
+            "spot" => {
+                let symbols: Vec<SymbolId> = query.symbol(listing)?.into_iter().collect();
+                Ok(Call::Tickers { single: !symbols.is_empty(), symbols })
+            }
+            category => OTHER_CATEGORIES
+                .into_iter()
+                .find(|(name, _)| *name == category)
+                .map(|(_, path)| Call::Formality(path))
+                .ok_or_else(|| RestError::WrongParameter { name: "category", found: category.to_owned() }),
+        },
         BALANCES => match query.required("accountType")? {
             "UNIFIED" => Ok(Call::Balances),
             other => Err(RestError::WrongParameter { name: "accountType", found: other.to_owned() }),
@@ -77,7 +89,7 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
             let rows: Vec<String> = listing.assets.iter().map(|name| asset_row(name)).collect();
             format!(r#"{{"rows":[{}]}}"#, rows.join(","))
         }
-        Call::Balances => balances_result(listing, facts),
+        Call::Balances | Call::BalancesAndHolds => balances_result(listing, facts),
         Call::Formality(KEY) => KEY_RESULT.to_owned(),
         Call::Formality(ACCOUNT) => format!(
             r#"{{"unifiedMarginStatus":5,"marginMode":"ISOLATED_MARGIN","isMasterTrader":false,"spotHedgingStatus":"OFF","updatedTime":"{}"}}"#,
@@ -87,6 +99,7 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
             let category = path.rsplit('=').next().unwrap_or_default();
             format!(r#"{{"category":{},"list":[],"nextPageCursor":""}}"#, json_string(category))
         }
+        Call::Tickers { .. } => r#"{"category":"spot","list":[]}"#.to_owned(),
         Call::SocketToken => "{}".to_owned(),
     };
     enveloped(200, 0, "OK", &result, facts.now_unix_ns)
@@ -102,7 +115,19 @@ pub(crate) fn refuse(error: &RestError, now_unix_ns: u64) -> Answer {
             (200, 10_001, format!("params error: {name} invalid: {found}"))
         }
         RestError::UnknownSymbol { .. } => (200, 10_001, "Not supported symbols".to_owned()),
-        RestError::NotAllowed => (200, 10_003, "API key is invalid.".to_owned()),
+        RestError::Access(AccessError::Late | AccessError::Early) => {
+            (200, 10_002, "The request time exceeds the time window range.".to_owned())
+        }
+        RestError::Access(AccessError::WrongSignature) => {
+            (200, 10_004, "Error sign, please check your signature generation algorithm.".to_owned())
+        }
+        RestError::Access(AccessError::Unreadable { what }) => {
+            (200, 10_001, format!("params error: {what} invalid"))
+        }
+        RestError::Access(
+            AccessError::Missing { .. } | AccessError::UnknownKey | AccessError::WrongPassphrase,
+        )
+        | RestError::NotAllowed => (200, 10_003, "API key is invalid.".to_owned()),
         RestError::TooFrequent => (200, 10_006, "Too many visits!".to_owned()),
     };
     enveloped(status, code, &text, "{}", now_unix_ns)
@@ -123,9 +148,14 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
             format!("{ORDERBOOK}?category=spot&symbol={symbol}&limit={limit}")
         }
         Call::Assets => ASSETS.to_owned(),
+        Call::Tickers { symbols, .. } => match symbols[..] {
+            [] => format!("{TICKERS}?category=spot"),
+            [symbol] => format!("{TICKERS}?category=spot&symbol={}", listing.instrument(symbol).symbol),
+            _ => return None,
+        },
         Call::Balances => format!("{BALANCES}?accountType=UNIFIED"),
         Call::Formality(path) => (*path).to_owned(),
-        Call::Ping | Call::Status | Call::SocketToken => return None,
+        Call::Ping | Call::Status | Call::SocketToken | Call::BalancesAndHolds => return None,
     })
 }
 
@@ -215,7 +245,7 @@ fn coin(listing: &Listing, balance: &AssetBalance) -> String {
     )
 }
 
-fn enveloped(status: u16, code: u32, text: &str, result: &str, now_unix_ns: u64) -> Answer {
+pub(crate) fn enveloped(status: u16, code: u32, text: &str, result: &str, now_unix_ns: u64) -> Answer {
     let body = instruments::envelope(code, &json_string(text), result, now_unix_ns);
     Answer { status, headers: Vec::new(), body: body.into_bytes() }
 }
@@ -243,6 +273,7 @@ impl<'a> Query<'a> {
 }
 
 const TIME: &str = "/v5/market/time";
+const TICKERS: &str = "/v5/market/tickers";
 const INSTRUMENTS: &str = "/v5/market/instruments-info";
 const ORDERBOOK: &str = "/v5/market/orderbook";
 const BALANCES: &str = "/v5/account/wallet-balance";

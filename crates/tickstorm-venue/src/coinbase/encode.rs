@@ -84,20 +84,63 @@ impl Encoder {
 
     /// The status channel's snapshot.
     pub(crate) fn instruments(&mut self, due_ns: u64, numbering: &mut Numbering, out: &mut Vec<u8>) {
+        self.states(None, &|_| true, due_ns, numbering, out);
+    }
+
+    /// The same with the state of each product, or of one alone.
+    pub(crate) fn states(
+        &mut self,
+        only: Option<SymbolId>,
+        trading: &dyn Fn(SymbolId) -> bool,
+        due_ns: u64,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) {
         let unix_ns = self.clock.unix_ns(due_ns);
-        let symbols = &self.symbols;
-        let room = ENVELOPE_ROOM + symbols.iter().map(Pieces::listed_room).sum::<usize>();
+        let listed = || {
+            let all = (0..).map(SymbolId).zip(self.symbols.iter());
+            all.filter(|(symbol, _)| only.is_none_or(|only| only == *symbol))
+        };
+        let room = ENVELOPE_ROOM + 50 + listed().map(|(_, pieces)| pieces.listed_room()).sum::<usize>();
         append(out, room, |w| {
             self.envelope.open(b"status", unix_ns, numbering, w);
             w.literal(br#"{"type":"snapshot","products":["#);
-            for (index, pieces) in symbols.iter().enumerate() {
+            for (index, (symbol, pieces)) in listed().enumerate() {
                 if index > 0 {
                     w.literal(b",");
                 }
-                pieces.list(true, w);
+                pieces.list(trading(symbol), w);
             }
             w.literal(b"]}]}");
         });
+    }
+
+    /// New quantities with the time of each, of the bids first.
+    pub(crate) fn levels_at(
+        &mut self,
+        update: &DepthUpdate<'_>,
+        times: &[u64],
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) {
+        let unix_ns = update.event_ns.unwrap_or_default();
+        let bids = update.bids.iter().map(|&level| (Side::Buy, level));
+        let asks = update.asks.iter().map(|&level| (Side::Sell, level));
+        let change =
+            |((side, level), &engine_ns)| Change { side, level, engine_ns: Some(engine_ns), index: 0 };
+        let changes = bids.chain(asks).zip(times).map(change);
+        self.depth(update.symbol, unix_ns, DepthForm::Update, times.len(), changes, numbering, out);
+    }
+
+    /// Several trades of one symbol, given oldest first, as one frame.
+    pub(crate) fn prints(
+        &mut self,
+        unix_ns: u64,
+        prints: impl DoubleEndedIterator<Item = TradePrint> + Clone,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) {
+        self.trades(unix_ns, prints.rev(), numbering, out);
     }
 
     pub(crate) fn snapshot(
@@ -183,7 +226,7 @@ impl Encoder {
                     Body::Trade(trade) => Some(TradePrint::of(message, trade, clock)),
                     _ => None,
                 });
-                self.trades(unix_ns, prints, numbering, out);
+                self.prints(unix_ns, prints, numbering, out);
             }
             Body::Execution(_) => {
                 let mut reports = std::mem::take(&mut self.reports);
@@ -298,7 +341,7 @@ impl Encoder {
         });
     }
 
-    /// Oldest first.
+    /// In the venue's order: newest first.
     #[inline]
     fn trades(
         &mut self,

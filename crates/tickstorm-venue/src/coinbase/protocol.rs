@@ -105,6 +105,7 @@ pub(crate) fn write_reply(
         Reply::Refused(refused) => json(&ErrorMessage { kind: "error", message: refusal_text(refused) }),
         Reply::Pong { .. }
         | Reply::LoggedIn { .. }
+        | Reply::Called { .. }
         | Reply::Combined { .. }
         | Reply::Greeting
         | Reply::ClosingSoon => return,
@@ -304,7 +305,7 @@ fn refusal_text(refused: &Refused) -> String {
         Refusal::NotSubscribed => NOT_SUBSCRIBED.to_owned(),
         Refusal::TooMany { limit } => format!("more than {limit} subscriptions"),
         Refusal::TooFrequent => TOO_FREQUENT.to_owned(),
-        Refusal::NotLoggedIn | Refusal::LoginFailed => LOGIN_FAILED.to_owned(),
+        Refusal::NotLoggedIn | Refusal::LoginFailed | Refusal::Access(_) => LOGIN_FAILED.to_owned(),
         Refusal::WrongEndpoint => WRONG_ENDPOINT.to_owned(),
     }
 }

@@ -55,12 +55,14 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
                 listing.assets.iter().map(|name| Asset { code: name, name, kind: "crypto", exponent: 8 });
             granted(&Data { data: data.collect::<Vec<_>>() })
         }
-        Call::Balances => granted(&Accounts::new(listing, facts)),
+        Call::Balances | Call::BalancesAndHolds => granted(&Accounts::new(listing, facts)),
         Call::Formality(RATES) => granted(&Data { data: Rates { currency: "USD", rates: Empty {} } }),
         Call::Formality(FEES) => granted(&Empty {}),
         Call::Formality(FUTURES) => granted(&ProductList { products: Vec::new(), num_products: 0 }),
         Call::Formality(_) => granted(&Data { data: [(); 0] }),
-        Call::Ping | Call::Status | Call::SocketToken => refuse(&RestError::UnknownPath, facts.now_unix_ns),
+        Call::Ping | Call::Status | Call::SocketToken | Call::Tickers { .. } => {
+            refuse(&RestError::UnknownPath, facts.now_unix_ns)
+        }
     }
 }
 
@@ -77,7 +79,7 @@ pub(crate) fn refuse(error: &RestError, _now_unix_ns: u64) -> Answer {
         RestError::UnknownSymbol { name } => {
             (404, "NOT_FOUND", format!("product {name:?} could not be found"))
         }
-        RestError::NotAllowed => (401, "UNAUTHENTICATED", "Unauthorized".to_owned()),
+        RestError::NotAllowed | RestError::Access(_) => (401, "UNAUTHENTICATED", "Unauthorized".to_owned()),
         RestError::TooFrequent => (429, "RESOURCE_EXHAUSTED", "too many requests".to_owned()),
     };
     let body = body(&Refusal { error: word, error_details: &details, message: &details });
@@ -102,7 +104,9 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Assets => ASSETS.to_owned(),
         Call::Balances => BALANCES.to_owned(),
         Call::Formality(path) => (*path).to_owned(),
-        Call::Ping | Call::Status | Call::SocketToken => return None,
+        Call::Ping | Call::Status | Call::SocketToken | Call::Tickers { .. } | Call::BalancesAndHolds => {
+            return None;
+        }
     })
 }
 

@@ -48,6 +48,12 @@ pub(super) struct Entry {
 }
 
 impl Accounts {
+    /// What an account has, as it was told.
+    pub(super) fn seed(&mut self, account: AccountId, asset: AssetId, total_units: i64) {
+        let holding = Holding { total_units: Some(total_units), ..Holding::default() };
+        self.holdings.insert((account, asset), holding);
+    }
+
     /// Remembers what a fill has moved.
     pub(super) fn on_fill(&mut self, report: &ExecutionReport, instrument: &Instrument) {
         let base = signed(report.last.quantity.saturating_mul(instrument.lot));

@@ -26,7 +26,7 @@ pub(super) fn of_book(bids: &Ladder<u64>, asks: &Ladder<u64>, instrument: &Instr
 /// The digits of a book's best ten levels, kept from change to change: writing forty numbers costs several times
 /// what the rest of a message does, moving a hundred bytes aside for a new level nearly nothing.
 #[derive(Debug, Clone)]
-pub(super) struct TopDigits {
+pub(crate) struct TopDigits {
     /// Of asks and bids, best first: the better the price, the higher.
     ranks: [[u32; TOP]; 2],
     /// Bytes of each level in `text`.
@@ -39,12 +39,12 @@ pub(super) struct TopDigits {
 
 impl TopDigits {
     /// Those of an empty book.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { ranks: [[0; TOP]; 2], lengths: [[0; TOP]; 2], counts: [0; 2], length: 0, text: [0; TEXT_ROOM] }
     }
 
     /// Starts again from a book.
-    pub(super) fn seed(&mut self, book: &Window, scale: &Scale) {
+    pub(crate) fn seed(&mut self, book: &Window, scale: &Scale) {
         *self = Self::new();
         for side in [Side::Sell, Side::Buy] {
             for level in (0..TOP).map_while(|better| book.behind(side, better)) {
@@ -55,7 +55,7 @@ impl TopDigits {
 
     /// Takes in a level's new quantity, zero for none; `book` contains it already.
     #[inline]
-    pub(super) fn apply(&mut self, side: Side, level: Level, book: &Window, scale: &Scale) {
+    pub(crate) fn apply(&mut self, side: Side, level: Level, book: &Window, scale: &Scale) {
         let half = half(side);
         let rank = rank(side, level.price);
         let ranks = &self.ranks[half][..usize::from(self.counts[half])];
@@ -81,7 +81,7 @@ impl TopDigits {
     }
 
     #[inline]
-    pub(super) fn checksum(&self) -> u32 {
+    pub(crate) fn checksum(&self) -> u32 {
         crc32fast::hash(&self.text[..usize::from(self.length)])
     }
 

@@ -8,7 +8,7 @@ mod account;
 use std::sync::Arc;
 
 use tickstorm_market::event::{
-    Body, BookChange, ExecutionKind, Message, Quote, Side, Snapshot, Ticker, Trade,
+    AccountId, Body, BookChange, ExecutionKind, Message, Quote, Side, Snapshot, Ticker, Trade,
 };
 use tickstorm_market::instrument::{Instrument, Listing, SymbolId};
 
@@ -19,7 +19,8 @@ use super::instruments::{PAIR_ROOM, write_pair};
 use super::scale::Scale;
 use super::time::TimeText;
 use crate::decoded::{
-    Counted, Decoded, DepthForm, ExecutionReport, Level, StatusUpdate, TickerUpdate, TradePrint, WallClock,
+    AssetBalance, Counted, Decoded, DepthForm, ExecutionReport, Level, StatusUpdate, TickerUpdate,
+    TradePrint, WallClock,
 };
 use crate::encoder::Numbering;
 use crate::text::{NUMBER_ROOM, Writer, append};
@@ -103,7 +104,17 @@ impl Encoder {
     }
 
     pub(crate) fn instruments(&mut self, _due_ns: u64, _numbering: &mut Numbering, out: &mut Vec<u8>) {
-        super::instruments::write_snapshot(&self.listing, &self.pieces, &self.assets, out);
+        self.states(&|_| true, out);
+    }
+
+    /// The same with the state of each.
+    pub(crate) fn states(&self, trading: &dyn Fn(SymbolId) -> bool, out: &mut Vec<u8>) {
+        super::instruments::write_snapshot(&self.listing, &self.pieces, &self.assets, trading, out);
+    }
+
+    /// What an account has, before any message about it.
+    pub(crate) fn seed_balance(&mut self, account: AccountId, balance: &AssetBalance) {
+        self.accounts.seed(account, balance.asset, balance.total_units);
     }
 
     pub(crate) fn snapshot(
@@ -332,7 +343,7 @@ impl Encoder {
     }
 
     /// Trades of one symbol. All takers are limit orders that cross the spread.
-    fn trades(&mut self, prints: &[TradePrint], out: &mut Vec<u8>) {
+    pub(crate) fn trades(&mut self, prints: &[TradePrint], out: &mut Vec<u8>) {
         let Some(first) = prints.first() else { return };
         let pieces = &self.pieces[first.symbol.0 as usize];
         append(out, 60 + prints.len() * (160 + 3 * NUMBER_ROOM + pieces.symbol.len()), |w| {
@@ -462,20 +473,23 @@ impl Book {
         shown
     }
 
-    /// Best prices may be told before the statistics that follow from a trade.
     fn on_trade(&mut self, trade: &Trade) {
-        let statistics = self
-            .statistics
-            .get_or_insert_with(|| Ticker { first_trade_id: trade.trade_id, ..without_trades(trade.price) });
-        statistics.last = trade.price;
-        statistics.last_quantity = trade.quantity;
-        statistics.high = statistics.high.max(trade.price);
-        statistics.low = statistics.low.min(trade.price);
-        statistics.volume = statistics.volume.saturating_add(trade.quantity);
-        let money = u128::from(trade.price) * u128::from(trade.quantity);
-        statistics.quote_volume = statistics.quote_volume.saturating_add(money);
-        statistics.last_trade_id = trade.trade_id;
+        on_trade(&mut self.statistics, trade);
     }
+}
+
+/// Takes a trade into the statistics: best prices may be told before those that follow from it.
+pub(crate) fn on_trade(statistics: &mut Option<Ticker>, trade: &Trade) {
+    let statistics = statistics
+        .get_or_insert_with(|| Ticker { first_trade_id: trade.trade_id, ..without_trades(trade.price) });
+    statistics.last = trade.price;
+    statistics.last_quantity = trade.quantity;
+    statistics.high = statistics.high.max(trade.price);
+    statistics.low = statistics.low.min(trade.price);
+    statistics.volume = statistics.volume.saturating_add(trade.quantity);
+    let money = u128::from(trade.price) * u128::from(trade.quantity);
+    statistics.quote_volume = statistics.quote_volume.saturating_add(money);
+    statistics.last_trade_id = trade.trade_id;
 }
 
 /// The venue's name of an instrument.
@@ -489,7 +503,7 @@ fn book_of(books: &mut [Option<Box<Book>>], symbol: SymbolId, depth: u32) -> &mu
 }
 
 /// Statistics of a symbol that has not traded.
-fn without_trades(price: u32) -> Ticker {
+pub(crate) fn without_trades(price: u32) -> Ticker {
     Ticker {
         quote: Quote { update_id: 0, bid: 0, bid_quantity: 0, ask: 0, ask_quantity: 0 },
         last: price,

@@ -15,7 +15,13 @@ use crate::json::Value;
 use crate::text::{NUMBER_ROOM, Writer, append};
 
 /// Appends the message with all instruments.
-pub(super) fn write_snapshot(listing: &Listing, pieces: &[Pieces], assets: &[Box<[u8]>], out: &mut Vec<u8>) {
+pub(super) fn write_snapshot(
+    listing: &Listing,
+    pieces: &[Pieces],
+    assets: &[Box<[u8]>],
+    trading: impl Fn(SymbolId) -> bool,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(br#"{"channel":"instrument","type":"snapshot","data":{"assets":["#);
     for (index, asset) in assets.iter().enumerate() {
         append(out, 200 + asset.len(), |w| {
@@ -35,7 +41,7 @@ pub(super) fn write_snapshot(listing: &Listing, pieces: &[Pieces], assets: &[Box
             if instrument.id != SymbolId(0) {
                 w.literal(b",");
             }
-            write_pair(pieces, base, quote, true, w);
+            write_pair(pieces, base, quote, trading(instrument.id), w);
         });
     }
     out.extend_from_slice(b"]}}");

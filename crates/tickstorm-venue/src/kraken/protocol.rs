@@ -153,6 +153,7 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
             Command { method: "unsubscribe", params: Some(params), req_id: raw(id) }
         }
         Request::List { .. }
+        | Request::Call { .. }
         | Request::Login { .. }
         | Request::SetCombined { .. }
         | Request::GetCombined { .. } => {
@@ -231,7 +232,10 @@ pub(crate) fn write_reply(
         Reply::Greeting => send(status(circumstances.connection, "online").as_bytes()),
         Reply::ClosingSoon => send(status(circumstances.connection, "maintenance").as_bytes()),
         Reply::Heartbeat { .. } => send(br#"{"channel":"heartbeat"}"#),
-        Reply::Subscriptions { .. } | Reply::LoggedIn { .. } | Reply::Combined { .. } => {}
+        Reply::Subscriptions { .. }
+        | Reply::LoggedIn { .. }
+        | Reply::Called { .. }
+        | Reply::Combined { .. } => {}
     }
 }
 
@@ -407,7 +411,7 @@ fn error_text(refusal: &Refusal) -> String {
         Refusal::TooMany { limit } => format!("{TOO_MANY}{limit}"),
         Refusal::TooFrequent => "Exceeded msg rate".to_owned(),
         Refusal::NotLoggedIn => "EAccount:Invalid permissions".to_owned(),
-        Refusal::LoginFailed => "ESession:Invalid session".to_owned(),
+        Refusal::LoginFailed | Refusal::Access(_) => "ESession:Invalid session".to_owned(),
         Refusal::WrongEndpoint => WRONG_ENDPOINT.to_owned(),
     }
 }

@@ -17,6 +17,7 @@ use super::legacy;
 use super::scale::{QUANTITY_PLACES, Scale};
 use super::time::{rfc1123, time_text};
 use super::wire::{Reader, fields};
+use crate::access::AccessError;
 use crate::decoder::DecodeError;
 use crate::json::{Value, quoted};
 use crate::rest::{Answer, Call, Facts, HttpRequest, RestError};
@@ -30,6 +31,7 @@ pub(crate) fn read_request(listing: &Listing, request: &HttpRequest<'_>) -> Resu
         PAIRS => (Call::Instruments(read_pairs(listing, request)?), "GET"),
         DEPTH => (read_depth_call(listing, request)?, "GET"),
         BALANCE => (Call::Balances, "POST"),
+        BALANCE_EX => (Call::BalancesAndHolds, "POST"),
         TOKEN => (Call::SocketToken, "POST"),
         _ => return Err(RestError::UnknownPath),
     };
@@ -105,14 +107,32 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
         Call::Balances => {
             let balances = facts.balances.map(|(_, balances)| balances).unwrap_or_default();
             success(&Map(balances.iter().map(|balance| {
-                let sign = if balance.total_units < 0 { "-" } else { "" };
-                let units = decimal(balance.total_units.unsigned_abs(), QUANTITY_PLACES);
-                (legacy::code(listing.asset(balance.asset)).to_owned(), [sign, &units].concat())
+                (legacy::code(listing.asset(balance.asset)).to_owned(), amount(balance.total_units))
+            })))
+        }
+        Call::BalancesAndHolds => {
+            let balances = facts.balances.map(|(_, balances)| balances).unwrap_or_default();
+            success(&Map(balances.iter().map(|balance| {
+                let hold_trade = amount(balance.locked_units.unwrap_or_default());
+                let extended = Extended { balance: amount(balance.total_units), hold_trade };
+                (legacy::code(listing.asset(balance.asset)).to_owned(), extended)
             })))
         }
         Call::SocketToken => success(&Token { token: facts.token, expires: TOKEN_SECONDS }),
-        Call::Ping | Call::Formality(_) => failure("EGeneral:Unknown method"),
+        Call::Ping | Call::Tickers { .. } | Call::Formality(_) => failure("EGeneral:Unknown method"),
     }
+}
+
+/// What is held of an asset, and what of it is bound in orders.
+#[derive(Serialize)]
+struct Extended {
+    balance: String,
+    hold_trade: String,
+}
+
+fn amount(units: i64) -> String {
+    let sign = if units < 0 { "-" } else { "" };
+    [sign, &decimal(units.unsigned_abs(), QUANTITY_PLACES)].concat()
 }
 
 pub(crate) fn refuse(error: &RestError, _now_unix_ns: u64) -> Answer {
@@ -122,7 +142,17 @@ pub(crate) fn refuse(error: &RestError, _now_unix_ns: u64) -> Answer {
         RestError::MissingParameter { .. } => failure("EGeneral:Invalid arguments"),
         RestError::WrongParameter { name, .. } => failure(&format!("EGeneral:Invalid arguments:{name}")),
         RestError::UnknownSymbol { .. } => failure("EQuery:Unknown asset pair"),
-        RestError::NotAllowed => failure("EAPI:Invalid key"),
+        RestError::Access(AccessError::WrongSignature) => failure("EAPI:Invalid signature"),
+        RestError::Access(
+            AccessError::Missing { what: "nonce" }
+            | AccessError::Unreadable { .. }
+            | AccessError::Late
+            | AccessError::Early,
+        ) => failure("EAPI:Invalid nonce"),
+        RestError::Access(
+            AccessError::Missing { .. } | AccessError::UnknownKey | AccessError::WrongPassphrase,
+        )
+        | RestError::NotAllowed => failure("EAPI:Invalid key"),
         RestError::TooFrequent => failure("EAPI:Rate limit exceeded"),
     }
 }
@@ -139,8 +169,9 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         }
         Call::Depth { symbol, limit } => format!("{DEPTH}?pair={}&count={limit}", name(symbol)),
         Call::Balances => BALANCE.to_owned(),
+        Call::BalancesAndHolds => BALANCE_EX.to_owned(),
         Call::SocketToken => TOKEN.to_owned(),
-        Call::Ping | Call::Formality(_) => return None,
+        Call::Ping | Call::Tickers { .. } | Call::Formality(_) => return None,
     })
 }
 
@@ -412,6 +443,7 @@ const ASSETS: &str = "/0/public/Assets";
 const PAIRS: &str = "/0/public/AssetPairs";
 const DEPTH: &str = "/0/public/Depth";
 const BALANCE: &str = "/0/private/Balance";
+const BALANCE_EX: &str = "/0/private/BalanceEx";
 const TOKEN: &str = "/0/private/GetWebSocketsToken";
 
 /// Levels a side without `count`, and at most.

@@ -5,7 +5,7 @@ use tickstorm_market::instrument::Instrument;
 /// Prices have as many decimals as the tick needs, and at least one; quantities have eight. The checksum is taken
 /// of exactly these digits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     tick: u64,
     lot: u64,
     price_places: u32,
@@ -14,7 +14,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    pub(super) fn of(instrument: &Instrument) -> Self {
+    pub(crate) fn of(instrument: &Instrument) -> Self {
         let (mut price_places, mut price_step) = (QUANTITY_PLACES, instrument.tick);
         while price_places > 1 && price_step.is_multiple_of(10) {
             price_places -= 1;

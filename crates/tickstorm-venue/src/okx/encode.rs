@@ -80,6 +80,16 @@ impl Encoder {
         self.checksums = Checksums::Retired;
     }
 
+    /// Whole books as the channel `books-l2-tbt` has them, or as `books` has them.
+    pub(crate) fn name_books(&mut self, fast: bool) {
+        self.wording.fast = fast;
+    }
+
+    /// Accounts as they were told before there were events and pages.
+    pub(crate) fn write_plain_accounts(&mut self) {
+        self.wording.paged = false;
+    }
+
     pub(crate) fn seed(&mut self, snapshot: &Snapshot) {
         let book = self.book_mut(snapshot.symbol);
         book.window.seed(snapshot);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tickstorm_market::instrument::{Listing, SymbolId};
 
+use crate::access::AccessError;
 use crate::decoder::DecodeError;
 use crate::encoder::Numbering;
 use crate::json::{malformed, quoted};
@@ -128,7 +129,11 @@ pub(crate) fn write_reply(
             ..Event::of(&None, "notice")
         }),
         Reply::Pong { .. } => send(b"pong"),
-        Reply::Subscriptions { .. } | Reply::Combined { .. } | Reply::Greeting | Reply::Heartbeat { .. } => {}
+        Reply::Subscriptions { .. }
+        | Reply::Called { .. }
+        | Reply::Combined { .. }
+        | Reply::Greeting
+        | Reply::Heartbeat { .. } => {}
     }
 }
 
@@ -434,6 +439,14 @@ fn refusal_words(refused: &Refused) -> (&'static str, String) {
         }
         Refusal::NotLoggedIn => ("60011", "Please log in.".to_owned()),
         Refusal::LoginFailed => ("60009", "Login failed.".to_owned()),
+        Refusal::Access(error) => match error {
+            AccessError::Unreadable { .. } | AccessError::Early => ("60004", "Invalid timestamp".to_owned()),
+            AccessError::UnknownKey => ("60005", "Invalid apiKey".to_owned()),
+            AccessError::Late => ("60006", "Timestamp request expired".to_owned()),
+            AccessError::WrongSignature => ("60007", "Invalid sign".to_owned()),
+            AccessError::WrongPassphrase => ("60024", "Wrong passphrase".to_owned()),
+            AccessError::Missing { .. } => ("60009", "Login failed.".to_owned()),
+        },
         Refusal::WrongEndpoint => {
             ("60008", format!("The channel {topic} belongs to another endpoint, please use the right URL."))
         }
@@ -451,7 +464,7 @@ fn read_refusal(code: &str, msg: &str) -> Refused {
         Refusal::WrongValue { field: "args", found: quoted(detail) }
     };
     match code {
-        "60004" | "60005" | "60006" | "60007" | "60009" => refused(Refusal::LoginFailed),
+        "60004" | "60005" | "60006" | "60007" | "60009" | "60024" => refused(Refusal::LoginFailed),
         "60008" => refused(Refusal::WrongEndpoint),
         "60011" | "64003" => refused(Refusal::NotLoggedIn),
         "60012" => {

@@ -8,6 +8,7 @@ use tickstorm_market::instrument::{Listing, SymbolId};
 
 use super::answers;
 use super::wording::{LEVEL_ROOM, Pieces, Wording};
+use crate::access::AccessError;
 use crate::decoded::{BalanceUpdate, DepthForm, Level};
 use crate::decoder::DecodeError;
 use crate::json::quoted;
@@ -30,6 +31,15 @@ pub(crate) fn read_request(listing: &Listing, request: &HttpRequest<'_>) -> Resu
         BOOKS => query.depth(listing),
         CURRENCIES => Ok(Call::Assets),
         BALANCE => Ok(Call::Balances),
+        TICKER => {
+            let symbol = query.symbol(listing)?.ok_or(RestError::MissingParameter { name: "instId" })?;
+            Ok(Call::Tickers { symbols: vec![symbol], single: true })
+        }
+        TICKERS => match query.instruments(listing)? {
+            Call::Instruments(_) => Ok(Call::Tickers { symbols: Vec::new(), single: false }),
+            _ => Ok(Call::Formality(TICKERS)),
+        },
+        CONFIG => Ok(Call::Formality(CONFIG)),
         // Spot accounts have none.
         _ => Ok(Call::Formality(POSITIONS)),
     }
@@ -56,7 +66,7 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
             let assets: Vec<String> = listing.assets.iter().map(|name| asset(name)).collect();
             body = enveloped(&assets.join(","));
         }
-        Call::Balances => match facts.balances {
+        Call::Balances | Call::BalancesAndHolds => match facts.balances {
             Some((account, balances)) => {
                 let update = BalanceUpdate {
                     account,
@@ -69,8 +79,17 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
             }
             None => body = enveloped(""),
         },
+        // A simple account, which trades spot.
+        Call::Formality(CONFIG) => {
+            let uid = facts.balances.map_or(0, |(account, _)| account.0);
+            body = enveloped(&format!(
+                r#"{{"acctLv":"1","autoLoan":false,"ctIsoMode":"automatic","greeksType":"PA","ip":"","label":"","level":"Lv1","levelTmp":"","mainUid":"{uid}","mgnIsoMode":"automatic","opAuth":"0","perm":"read_only","posMode":"net_mode","roleType":"0","spotOffsetType":"","type":"0","uid":"{uid}"}}"#
+            ));
+        }
         // The state tells of maintenance that is planned: there is none.
-        Call::Ping | Call::Status | Call::SocketToken | Call::Formality(_) => body = enveloped(""),
+        Call::Ping | Call::Status | Call::SocketToken | Call::Tickers { .. } | Call::Formality(_) => {
+            body = enveloped("")
+        }
     }
     Answer { status: 200, headers: Vec::new(), body }
 }
@@ -84,11 +103,35 @@ pub(crate) fn refuse(error: &RestError, _now_unix_ns: u64) -> Answer {
         }
         RestError::WrongParameter { name, .. } => (200, "51000", format!("Parameter {name} error").into()),
         RestError::UnknownSymbol { .. } => (200, "51001", "Instrument ID does not exist.".into()),
+        RestError::Access(error) => {
+            let (code, msg) = access_words(error);
+            (401, code, msg.into())
+        }
         RestError::NotAllowed => (401, "50103", "Request header OK-ACCESS-KEY cannot be empty.".into()),
         RestError::TooFrequent => (429, "50011", "Requests too frequent.".into()),
     };
     let body = format!(r#"{{"code":"{code}","msg":"{msg}","data":[]}}"#);
     Answer { status, headers: Vec::new(), body: body.into_bytes() }
+}
+
+fn access_words(error: &AccessError) -> (&'static str, &'static str) {
+    match error {
+        AccessError::Missing { what: "OK-ACCESS-PASSPHRASE" } => {
+            ("50104", "Request header OK-ACCESS-PASSPHRASE cannot be empty.")
+        }
+        AccessError::Missing { what: "OK-ACCESS-SIGN" } => {
+            ("50106", "Request header OK-ACCESS-SIGN cannot be empty.")
+        }
+        AccessError::Missing { what: "OK-ACCESS-TIMESTAMP" } => {
+            ("50107", "Request header OK-ACCESS-TIMESTAMP cannot be empty.")
+        }
+        AccessError::Missing { .. } => ("50103", "Request header OK-ACCESS-KEY cannot be empty."),
+        AccessError::Unreadable { .. } | AccessError::Early => ("50112", "Invalid OK-ACCESS-TIMESTAMP."),
+        AccessError::UnknownKey => ("50111", "Invalid OK-ACCESS-KEY."),
+        AccessError::Late => ("50102", "Timestamp request expired."),
+        AccessError::WrongPassphrase => ("50105", "Request header OK-ACCESS-PASSPHRASE incorrect."),
+        AccessError::WrongSignature => ("50113", "Invalid Sign"),
+    }
 }
 
 /// There is no ping; clients ask for the time.
@@ -109,9 +152,14 @@ pub(crate) fn path(listing: &Listing, call: &Call) -> Option<String> {
         Call::Depth { symbol, limit } => {
             format!("{BOOKS}?instId={}&sz={}", id(*symbol), (*limit).clamp(1, DEPTH_MAX))
         }
+        Call::Tickers { symbols, .. } => match symbols[..] {
+            [] => format!("{TICKERS}?instType=SPOT"),
+            [symbol] => format!("{TICKER}?instId={}", id(symbol)),
+            _ => return None,
+        },
         Call::Balances => BALANCE.to_owned(),
         Call::Formality(path) => (*path).to_owned(),
-        Call::Ping | Call::SocketToken => return None,
+        Call::Ping | Call::SocketToken | Call::BalancesAndHolds => return None,
     })
 }
 
@@ -212,7 +260,12 @@ const CURRENCIES: &str = "/api/v5/asset/currencies";
 const BALANCE: &str = "/api/v5/account/balance";
 const POSITIONS: &str = "/api/v5/account/positions";
 
-const PATHS: [&str; 7] = [TIME, STATUS, INSTRUMENTS, BOOKS, CURRENCIES, BALANCE, POSITIONS];
+/// What kind of account it is.
+const CONFIG: &str = "/api/v5/account/config";
+const TICKER: &str = "/api/v5/market/ticker";
+const TICKERS: &str = "/api/v5/market/tickers";
+const PATHS: [&str; 10] =
+    [TIME, STATUS, INSTRUMENTS, BOOKS, CURRENCIES, BALANCE, POSITIONS, CONFIG, TICKER, TICKERS];
 
 /// What stands in a path as it is: instruments have a dash.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-');

@@ -16,6 +16,10 @@ use crate::venue::Venue;
 #[derive(Debug, Clone)]
 pub(super) struct Wording {
     pub(super) listing: Listing,
+    /// Whether whole books are those of the channel `books-l2-tbt`.
+    pub(super) fast: bool,
+    /// Whether what is told of accounts has the fields `eventType`, `curPage` and `lastPage`.
+    pub(super) paged: bool,
     time: TimeText,
     symbols: Arc<[Pieces]>,
     /// Names of the assets as JSON strings.
@@ -48,6 +52,8 @@ impl Wording {
             symbols: symbols.collect(),
             assets: listing.assets.iter().map(|name| json_string(name).into_bytes().into()).collect(),
             listing: listing.clone(),
+            fast: false,
+            paged: true,
         }
     }
 
@@ -65,6 +71,7 @@ impl Wording {
                 Some(1) if replaces => w.literal(br#"{"arg":{"channel":"bbo-tbt","#),
                 Some(5) if replaces => w.literal(br#"{"arg":{"channel":"books5","#),
                 Some(50) => w.literal(br#"{"arg":{"channel":"books50-l2-tbt","#),
+                _ if self.fast => w.literal(br#"{"arg":{"channel":"books-l2-tbt","#),
                 _ => w.literal(br#"{"arg":{"channel":"books","#),
             }
             w.bytes(&pieces.inst_id);
@@ -284,10 +291,15 @@ impl Wording {
             w.literal(br#"{"arg":{"channel":"account","uid":""#);
             w.number(update.account.0.into());
             match update.form {
-                DepthForm::Snapshot => w.literal(br#""},"eventType":"snapshot""#),
-                DepthForm::Update => w.literal(br#""},"eventType":"event_update""#),
+                _ if !self.paged => w.literal(b"\"}"),
+                DepthForm::Snapshot => {
+                    w.literal(br#""},"eventType":"snapshot","curPage":1,"lastPage":true"#);
+                }
+                DepthForm::Update => {
+                    w.literal(br#""},"eventType":"event_update","curPage":1,"lastPage":true"#);
+                }
             }
-            w.literal(br#","curPage":1,"lastPage":true,"data":["#);
+            w.literal(br#","data":["#);
             self.holdings(update, w);
             w.literal(b"]}");
         });

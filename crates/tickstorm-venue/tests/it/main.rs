@@ -8,4 +8,5 @@ mod kraken;
 mod market;
 mod normalised;
 mod okx;
+mod publisher;
 mod wire;

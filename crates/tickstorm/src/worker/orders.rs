@@ -39,10 +39,21 @@ pub(crate) struct Orders {
     pub taken_is_processed: bool,
     /// Whether a reply says which message it answers.
     pub replies_have_ids: bool,
+    pub counting: Counting,
     /// A recording is handed over at each multiple of these, and at the end.
     pub publish_every_ns: [u64; 2],
     /// An empty recording, to be cloned.
     pub recording: Recording,
+}
+
+/// What the figures of a run count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// Each message that was due, once.
+    Messages,
+    /// What the outlet [settles](crate::outlet::Outlet::settle): where a message goes to several clients or to none, the
+    /// worker cannot know.
+    ByTheOutlet,
 }
 
 /// What workers and the collector share while the run lasts.

@@ -16,7 +16,10 @@ use tickstorm_market::{Kind, Listing, MarketSpec, Message, ShardMarket};
 use tickstorm_random::{Seed, Stream};
 
 use super::*;
-use crate::{Pacing, outlet::Taken};
+use crate::{
+    Pacing,
+    outlet::{Markets, Taken},
+};
 
 /// What the outlet does, in per mille of its opportunities.
 #[derive(Debug, Clone, Copy)]
@@ -271,7 +274,7 @@ impl Outlet for Chaos {
         Taken { messages: count, bytes: count as u64 * 200, blocked }
     }
 
-    fn collect(&mut self, notices: &mut Vec<Notice>) {
+    fn collect(&mut self, _: &Markets, notices: &mut Vec<Notice>) {
         for lane in 0..self.lanes.len() {
             if self.lanes[lane].is_untold {
                 self.tell_loss(lane, notices);
@@ -395,6 +398,7 @@ fn run(case: &Case) -> Aftermath {
         flush: case.flush,
         taken_is_processed: case.replies == Replies::None,
         replies_have_ids: case.replies != Replies::InOrder,
+        counting: Counting::Messages,
         publish_every_ns: case.publish_every_ms.map(|ms| ms * 1_000_000),
         recording: Recording::new(RecordingSpec { kinds: Kind::ALL.len(), ..RecordingSpec::default() }),
     };

@@ -5,6 +5,7 @@
 mod call;
 mod check;
 mod clients;
+mod consume;
 mod examples;
 mod frozen;
 mod generator;

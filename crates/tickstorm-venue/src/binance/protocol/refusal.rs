@@ -1,5 +1,6 @@
 //! Errors on the sockets: codes of their own on the market streams, those of REST on the WebSocket API.
 
+use crate::access::AccessError;
 use crate::binance::encode::json_string;
 use crate::decoder::DecodeError;
 use crate::json::Object;
@@ -18,6 +19,13 @@ pub(super) fn write_refusal(refused: &Refused, endpoint: Endpoint) -> Option<Str
             let error = format!(r#"{{"code":{code},"msg":{}}}"#, json_string(&text));
             Some(format!(r#"{{"id":{id},"status":{status},"error":{error},"rateLimits":[]}}"#))
         }
+    }
+}
+
+/// An error of the market streams as the documentation prints it.
+pub(crate) fn write_flat_refusal(refused: &Refused, send: &mut dyn FnMut(&[u8])) {
+    if let Some((code, text)) = stream_error(refused) {
+        send(format!(r#"{{"code":{code},"msg":{}}}"#, json_string(&text)).as_bytes());
     }
 }
 
@@ -43,7 +51,7 @@ fn stream_error(refused: &Refused) -> Option<(i32, String)> {
             (INVALID, format!("{INVALID_REQUEST}invalid stream"))
         }
         Refusal::TooMany { .. } => (4, "Too many subscriptions".to_owned()),
-        Refusal::NotLoggedIn | Refusal::LoginFailed | Refusal::WrongEndpoint => {
+        Refusal::NotLoggedIn | Refusal::LoginFailed | Refusal::Access(_) | Refusal::WrongEndpoint => {
             (INVALID, unknown_method(refused.method.as_deref().unwrap_or_default()))
         }
         Refusal::AlreadySubscribed | Refusal::NotSubscribed | Refusal::TooFrequent => return None,
@@ -67,6 +75,7 @@ fn api_error(refusal: &Refusal) -> Option<(u16, i32, String)> {
         | Refusal::UnknownChannel { .. }
         | Refusal::UnknownDepth { .. } => (400, -1020, "This operation is not supported.".to_owned()),
         Refusal::UnknownSymbol { .. } => (400, -1121, "Invalid symbol.".to_owned()),
+        Refusal::Access(error) => access_error(error),
         Refusal::LoginFailed => (400, -1022, "Signature for this request is not valid.".to_owned()),
         Refusal::NotLoggedIn => (401, -2015, "Invalid API-key, IP, or permissions for action.".to_owned()),
         Refusal::TooMany { .. } | Refusal::TooFrequent => {
@@ -76,6 +85,24 @@ fn api_error(refusal: &Refusal) -> Option<(u16, i32, String)> {
         }
         Refusal::AlreadySubscribed | Refusal::NotSubscribed => return None,
     })
+}
+
+/// Status, code and text of a proof that does not hold, on the socket and by HTTP.
+pub(in crate::binance) fn access_error(error: &AccessError) -> (u16, i32, String) {
+    match error {
+        AccessError::Missing { what: "X-MBX-APIKEY" } => (401, -2014, "API-key format invalid.".to_owned()),
+        AccessError::Missing { what } | AccessError::Unreadable { what } => (400, -1102, malformed(what)),
+        AccessError::UnknownKey | AccessError::WrongPassphrase => {
+            (401, -2015, "Invalid API-key, IP, or permissions for action.".to_owned())
+        }
+        AccessError::Late => {
+            (400, -1021, "Timestamp for this request is outside of the recvWindow.".to_owned())
+        }
+        AccessError::Early => {
+            (400, -1021, "Timestamp for this request was 1000ms ahead of the server's time.".to_owned())
+        }
+        AccessError::WrongSignature => (400, -1022, "Signature for this request is not valid.".to_owned()),
+    }
 }
 
 pub(in crate::binance) fn malformed(field: &str) -> String {
@@ -115,7 +142,7 @@ pub(super) fn read_refusal(object: &Object<'_>, id: Option<RequestId>) -> Result
         ("-1121", _) => Refusal::UnknownSymbol { name: String::new() },
         ("-1003", _) => Refusal::TooFrequent,
         ("-2015" | "-2014", _) => Refusal::NotLoggedIn,
-        ("-1022", _) => Refusal::LoginFailed,
+        ("-1021" | "-1022", _) => Refusal::LoginFailed,
         _ => Refusal::WrongValue { field: "params", found: text.into_owned() },
     };
     Ok(Refused { id, refusal, topic: None, method: None })

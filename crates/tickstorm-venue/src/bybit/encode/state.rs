@@ -79,4 +79,4 @@ pub(super) fn refill(levels: &mut Vec<Level>, from: impl Iterator<Item = Level>)
 pub(super) const SIDES: [Side; 2] = [Side::Buy, Side::Sell];
 
 /// Where the counts of messages begin, as on the venue long after its start: 1 would tell of a restart.
-pub(in crate::bybit) const COUNT_START: u64 = 200_000_000;
+pub(crate) const COUNT_START: u64 = 200_000_000;

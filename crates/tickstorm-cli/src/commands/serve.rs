@@ -1,0 +1,249 @@
+//! `tickstorm serve`: opens the doors of a mock exchange, waits for its clients, storms them, and exits with the verdict.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use serde::Deserialize;
+use tickstorm::{
+    ExportCadence, Plan,
+    serve::{ApiKey, Exchange, Publishing, ServeSpec, TlsChoice},
+};
+use tickstorm_report::format;
+
+use super::run::{Outputs, chain, storm};
+use super::stream::Texts;
+use crate::{
+    arguments::{Progress, ServeArguments, Task, TlsArguments},
+    exit::{Exit, Refusal},
+    output::Output,
+    plan_table::plan_table,
+    resolve::resolve_serving,
+    terminal::{print, say},
+    watch::Watch,
+};
+
+pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
+    let mut texts = Texts::default();
+    let spec = serve_spec(&arguments, &mut texts);
+    let resolved =
+        texts.with(resolve_serving(arguments.settings, arguments.config.as_deref(), env::vars_os()))?;
+    let plan = resolved.plan()?;
+    let is_quiet = arguments.progress == Progress::Quiet;
+    if !is_quiet {
+        plan.warnings().iter().for_each(|warning| say(&format!("warning: {warning}\n")));
+    }
+    if arguments.task == Task::PrintPlan {
+        return print(&plan_table(&plan, &resolved.origins));
+    }
+    let outputs = Outputs::open(arguments.output, arguments.hlog)?;
+    let clients = spec.clients;
+    let opening = opening(&plan);
+    let shown = plan.clone();
+    let exchange = Exchange::open(plan, spec).map_err(|error| Refusal::new(Exit::Failure, chain(&error)))?;
+    let address = exchange.address();
+    let write = |flag: &str, path: &Path, text: &str| {
+        let written = Output::open(path).and_then(|output| output.write(text.as_bytes()));
+        written.map_err(|error| Refusal::new(Exit::Failure, format!("{flag}: {error}")))
+    };
+    if let (Some(path), Some(pem)) = (&arguments.tls.authority, exchange.authority_pem()) {
+        write("--tls-authority", path, pem)?;
+    }
+    if let Some(path) = &arguments.address_file {
+        write("--address-file", path, &format!("{address}\n"))?;
+    }
+    if !is_quiet {
+        say(&format!("tickstorm: serving {opening} on {address}\n"));
+        say(&format!("tickstorm: {}\n", doors(address.to_string(), exchange.authority_pem().is_some())));
+    }
+    let start = move || {
+        let mut said = None;
+        let on_wait = |came: usize| {
+            if !is_quiet && said != Some(came) {
+                said = Some(came);
+                say(&format!("tickstorm: waiting for clients, {came} of {clients} have subscribed\n"));
+            }
+        };
+        exchange.start_watched(|| false, on_wait).map_err(|error| chain(&error))
+    };
+    let watch = || Watch::new(arguments.progress, &format!("clients of {address}"), &shown);
+    storm(start, TOO_EARLY, watch, outputs, arguments.progress)
+}
+
+const TOO_EARLY: &str = "interrupted before the clients had come, nothing was measured";
+
+fn opening(plan: &Plan) -> String {
+    let schedule = plan.schedule();
+    format!(
+        "{} messages in {}, {} on average, {} at peak, seed {},",
+        format::count(schedule.total()),
+        format::seconds(schedule.duration_ns() as f64 / 1e9),
+        format::rate(schedule.average_rate()),
+        format::rate(schedule.peak_rate()),
+        plan.spec().seed,
+    )
+}
+
+fn doors(address: String, has_tls: bool) -> String {
+    let plain = format!("base URLs http://{address} and ws://{address}");
+    match has_tls {
+        false => plain,
+        true => format!("{plain}, with TLS https:// and wss:// (trust http://{address}/tickstorm/ca.pem)"),
+    }
+}
+
+fn serve_spec(arguments: &ServeArguments, texts: &mut Texts) -> ServeSpec {
+    let default = ServeSpec::default();
+    let listen = arguments
+        .listen
+        .as_deref()
+        .map(|text| if text.contains(':') { text.to_owned() } else { format!("127.0.0.1:{text}") });
+    let mut spec = ServeSpec {
+        listen: texts
+            .read_as("--listen", listen.as_deref(), "an address and a port, as 127.0.0.1:9443")
+            .unwrap_or(default.listen),
+        is_public: arguments.is_public,
+        tls: tls(&arguments.tls, texts),
+        clients: texts
+            .read_as("--clients", arguments.clients.as_deref(), "a whole number from 0")
+            .unwrap_or(default.clients),
+        wait_for: texts.duration("--wait-for", arguments.wait_for.as_deref()),
+        client_queue: texts
+            .read::<Size>("--client-queue", arguments.client_queue.as_deref())
+            .map_or(default.client_queue, |size| size.0),
+        slow_client: texts
+            .read("--slow-client", arguments.slow_client.as_deref())
+            .unwrap_or(default.slow_client),
+        cadence: cadence(texts.read("--cadence", arguments.cadence.as_deref())).unwrap_or(default.cadence),
+        limits: texts.read("--limits", arguments.limits.as_deref()).unwrap_or(default.limits),
+        options: default.options,
+        keys: Vec::new(),
+        pings: texts.read("--ping-probes", arguments.ping_probes.as_deref()).unwrap_or(default.pings),
+        silence: texts.duration("--silence", arguments.silence.as_deref()).unwrap_or(default.silence),
+    };
+    for text in &arguments.venue_options {
+        if let Err(error) = spec.options.set(text) {
+            texts.complain("--venue-option", error);
+        }
+    }
+    spec.keys = keys(arguments, texts);
+    spec
+}
+
+fn cadence(given: Option<ExportCadence>) -> Option<Publishing> {
+    given.map(|cadence| match cadence {
+        ExportCadence::Realtime => Publishing::Realtime,
+        ExportCadence::Venue => Publishing::Venue,
+    })
+}
+
+fn tls(arguments: &TlsArguments, texts: &mut Texts) -> TlsChoice {
+    let TlsArguments { is_throwaway, names, certificate, key, authority } = arguments;
+    match (certificate, key) {
+        (Some(_), Some(_)) if *is_throwaway => {
+            texts
+                .complain("--tls", "it makes a certificate, and --tls-cert gives one: leave one of them out");
+            TlsChoice::Off
+        }
+        (Some(certificate), Some(key)) => {
+            if authority.is_some() || !names.is_empty() {
+                texts.complain("--tls-authority", "with --tls-cert there is no test authority");
+            }
+            TlsChoice::Files { certificate: certificate.clone(), key: key.clone() }
+        }
+        (Some(_), None) => {
+            texts.complain("--tls-cert", "needs --tls-key, the certificate's private key");
+            TlsChoice::Off
+        }
+        (None, Some(_)) => {
+            texts.complain("--tls-key", "needs --tls-cert, the key's certificate");
+            TlsChoice::Off
+        }
+        (None, None) if *is_throwaway || authority.is_some() || !names.is_empty() => {
+            TlsChoice::Throwaway { names: names.clone() }
+        }
+        (None, None) => TlsChoice::Off,
+    }
+}
+
+/// A number of bytes, as `64MiB`.
+struct Size(usize);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("KiB", 1usize << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1), ("", 1)];
+        let read = units.iter().find_map(|(unit, bytes)| {
+            let number = text.trim().strip_suffix(unit)?.trim().parse::<usize>().ok()?;
+            number.checked_mul(*bytes)
+        });
+        read.filter(|size| (SMALLEST..=LARGEST).contains(size))
+            .map(Self)
+            .ok_or_else(|| format!("expected a size from 64KiB to 16GiB, as 64MiB, got `{text}`"))
+    }
+}
+
+const SMALLEST: usize = 64 << 10;
+const LARGEST: usize = 16 << 30;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    #[serde(default)]
+    key: Vec<KeyEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyEntry {
+    venue: String,
+    key: String,
+    secret: String,
+    passphrase: Option<String>,
+    #[serde(default)]
+    account: u32,
+}
+
+fn keys(arguments: &ServeArguments, texts: &mut Texts) -> Vec<ApiKey> {
+    let mut keys = Vec::new();
+    for (position, text) in (1..).zip(&arguments.api_keys) {
+        match text.parse::<ApiKey>() {
+            Ok(key) => keys.push(key),
+            // The text holds a secret, so it is not repeated.
+            Err(problem) => texts.complain("--api-key", format_args!("number {position}: {problem}")),
+        }
+    }
+    if let Some(path) = &arguments.key_file {
+        match read_keys(path) {
+            Ok(found) => keys.extend(found),
+            Err(problem) => texts.complain_of_file("--api-keys", path, problem),
+        }
+    }
+    keys
+}
+
+fn read_keys(path: &PathBuf) -> Result<Vec<ApiKey>, String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    // The parser's own words would repeat the line, and with it a secret.
+    let file: KeyFile = toml_edit::de::from_str(&text).map_err(|error| match error.span() {
+        Some(span) => {
+            let line = 1 + text[..span.start.min(text.len())].matches('\n').count();
+            format!("line {line}: {}", error.message())
+        }
+        None => error.message().to_owned(),
+    })?;
+    file.key
+        .into_iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            let KeyEntry { venue, key, secret, passphrase, account } = entry;
+            let venue = venue
+                .parse()
+                .map_err(|error: tickstorm::UnknownVenue| format!("key {}: {error}", index + 1))?;
+            Ok(ApiKey::new(venue, key, secret, passphrase, account))
+        })
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! What a client's socket reader has passed, proved by its pongs.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tickstorm_load::Histogram;
+
+/// WebSocket pings in the line of the data, ten a second, sent whether or not earlier ones are answered.
+///
+/// Times are nanoseconds on the caller's clock. A pong proves that the client's reader has passed everything sent
+/// before its ping, and nothing about what the client has done with it.
+#[derive(Debug)]
+pub struct PingProbe {
+    next_due_ns: u64,
+    next_number: u64,
+    /// Pings without an answer: number and time. Answers come in order, so they go from the front.
+    unanswered: VecDeque<(u64, u64)>,
+    round_trips: Histogram,
+    calm: Histogram,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Calm,
+    Loaded,
+}
+
+impl PingProbe {
+    /// The time from one ping to the next.
+    pub const INTERVAL: Duration = Duration::from_millis(100);
+
+    /// Pings start at this time, in the calm phase.
+    pub fn new(start_ns: u64) -> Self {
+        Self {
+            next_due_ns: start_ns,
+            next_number: 0,
+            unanswered: VecDeque::new(),
+            round_trips: Histogram::new(),
+            calm: Histogram::new(),
+            phase: Phase::Calm,
+        }
+    }
+
+    /// The feed begins: round trips until now are what the connection takes without a backlog.
+    pub fn end_calm(&mut self) {
+        self.phase = Phase::Loaded;
+    }
+
+    /// When the next ping is due.
+    pub fn next_due_ns(&self) -> u64 {
+        self.next_due_ns
+    }
+
+    /// The payload of the ping that is due, to be put in the line of the data now. After a pause only one ping
+    /// makes up for all that were missed.
+    pub fn on_due(&mut self, now_ns: u64) -> Option<[u8; PAYLOAD_LEN]> {
+        let late = now_ns.checked_sub(self.next_due_ns)?;
+        let interval = Self::INTERVAL.as_nanos() as u64;
+        self.next_due_ns += (late / interval + 1) * interval;
+        if self.unanswered.len() == UNANSWERED_AT_MOST {
+            // The oldest one is what the age is told by, so it is a newer one that is not waited for.
+            self.unanswered.pop_back();
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        self.unanswered.push_back((number, now_ns));
+        Some(payload(number))
+    }
+
+    /// A pong came; its round trip if it answers a ping of ours. It answers all earlier ones as well: a client
+    /// may leave out all but the last (RFC 6455, 5.5.3).
+    pub fn on_pong(&mut self, payload: &[u8], now_ns: u64) -> Option<u64> {
+        let number = number(payload)?;
+        let at = self.unanswered.iter().position(|&(unanswered, _)| unanswered == number)?;
+        let (_, sent_ns) = self.unanswered.drain(..=at).next_back()?;
+        let round_trip_ns = now_ns.saturating_sub(sent_ns);
+        let histogram = match self.phase {
+            Phase::Calm => &mut self.calm,
+            Phase::Loaded => &mut self.round_trips,
+        };
+        histogram.record(round_trip_ns);
+        Some(round_trip_ns)
+    }
+
+    /// How old at least the oldest message is that the client's reader has not passed: the age of the oldest
+    /// ping without an answer, less the round trip of a connection without a backlog.
+    pub fn age_ns(&self, now_ns: u64) -> u64 {
+        let Some(&(_, sent_ns)) = self.unanswered.front() else { return 0 };
+        now_ns.saturating_sub(sent_ns).saturating_sub(self.calm_round_trip_ns().unwrap_or(0))
+    }
+
+    /// Pings that are waited for.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    /// The median round trip before the feed began; `None` without any.
+    pub fn calm_round_trip_ns(&self) -> Option<u64> {
+        (!self.calm.is_empty()).then(|| self.calm.percentile_ns(50.0))
+    }
+
+    /// Round trips since the feed began. Pings that were never answered are not in it.
+    pub fn round_trips(&self) -> &Histogram {
+        &self.round_trips
+    }
+}
+
+/// Short enough to be no load, and unlike what anybody else would send.
+const PAYLOAD_LEN: usize = 12;
+const MARK: [u8; 4] = *b"tkst";
+
+fn payload(number: u64) -> [u8; PAYLOAD_LEN] {
+    let mut payload = [0; PAYLOAD_LEN];
+    payload[..4].copy_from_slice(&MARK);
+    payload[4..].copy_from_slice(&number.to_be_bytes());
+    payload
+}
+
+fn number(payload: &[u8]) -> Option<u64> {
+    let digits = payload.strip_prefix(&MARK)?;
+    Some(u64::from_be_bytes(digits.try_into().ok()?))
+}
+
+/// A hundred seconds without an answer; venues cut the connection long before.
+const UNANSWERED_AT_MOST: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn pings_are_due_ten_times_a_second_and_missed_ones_are_not_made_up_for() {
+        let mut probe = PingProbe::new(5 * MS);
+        assert_eq!(probe.on_due(4 * MS), None);
+        assert!(probe.on_due(5 * MS).is_some());
+        assert_eq!((probe.on_due(6 * MS), probe.next_due_ns()), (None, 105 * MS));
+        assert!(probe.on_due(433 * MS).is_some());
+        assert_eq!((probe.on_due(434 * MS), probe.next_due_ns()), (None, 505 * MS));
+    }
+
+    #[test]
+    fn the_oldest_ping_without_an_answer_tells_the_age_beyond_the_calm_round_trip() {
+        let mut probe = PingProbe::new(0);
+        let calm = probe.on_due(0).unwrap();
+        assert_eq!(probe.on_pong(&calm, 2 * MS), Some(2 * MS));
+        assert_eq!(probe.age_ns(50 * MS), 0);
+        probe.end_calm();
+        let pings: Vec<_> = (1..=5).filter_map(|n| probe.on_due(n * 100 * MS)).collect();
+        assert_eq!((pings.len(), probe.unanswered()), (5, 5));
+        // Histograms keep three digits.
+        let age_ms = |probe: &PingProbe, now_ms: u64| (probe.age_ns(now_ms * MS) + MS / 2) / MS;
+        assert_eq!(age_ms(&probe, 600), 498);
+        assert_eq!(probe.on_pong(&pings[1], 700 * MS), Some(500 * MS));
+        assert_eq!(age_ms(&probe, 700), 398);
+        // The first was passed along with the second, and nothing is answered twice.
+        assert_eq!(probe.on_pong(&pings[0], 700 * MS), None);
+        assert_eq!(probe.on_pong(&pings[1], 700 * MS), None);
+        assert_eq!(probe.on_pong(&pings[4], 701 * MS), Some(201 * MS));
+        assert_eq!((probe.age_ns(900 * MS), probe.unanswered()), (0, 0));
+        assert_eq!(probe.round_trips().count(), 2);
+    }
+
+    #[test]
+    fn pongs_that_nobody_asked_for_are_nothing() {
+        let mut probe = PingProbe::new(0);
+        let ping = probe.on_due(0).unwrap();
+        for foreign in [&b""[..], b"tkst", b"tkst\0\0\0\0\0\0\0\x01", b"heartbeat", &[0; 200]] {
+            assert_eq!(probe.on_pong(foreign, MS), None);
+        }
+        assert_eq!(probe.on_pong(&ping, MS), Some(MS));
+    }
+
+    #[test]
+    fn a_client_that_never_answers_costs_bounded_memory_and_keeps_its_age() {
+        let mut probe = PingProbe::new(0);
+        for n in 0..3 * UNANSWERED_AT_MOST as u64 {
+            assert!(probe.on_due(n * 100 * MS).is_some());
+        }
+        assert_eq!(probe.unanswered(), UNANSWERED_AT_MOST);
+        assert_eq!(probe.age_ns(300_000 * MS), 300_000 * MS);
+    }
+}
