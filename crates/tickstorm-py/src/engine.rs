@@ -6,7 +6,7 @@ use std::{
 };
 
 use pyo3::{exceptions::PyValueError, prelude::*};
-use tickstorm::{Control, HostedCalls, Plan, Run, Setting, Spec, StartError, StopReason, Target, Wordings};
+use tickstorm::{Control, HostedCalls, Plan, Run, Setting, Spec, StopReason, Target, Wordings};
 use tickstorm_report::{Report, Style, summary, to_json_pretty};
 
 use crate::{host::Host, message::Dictionary};
@@ -64,18 +64,15 @@ impl Engine {
         let (shared, waker) = (under_way.clone(), host.get().waker.clone());
         // Connecting blocks, and so does waiting for the end.
         let work = move || {
-            let result = Run::start(plan, &target).map(|run| {
-                lock(&shared).take_control(run.control());
-                run.wait().report
-            });
-            lock(&shared).result = Some(result);
+            let result = Run::start(plan, &target).map(|run| follow(&shared, run));
+            lock(&shared).result = Some(result.map_err(|error| chain(&error)));
             host.get().is_ready.store(true, Relaxed);
             waker.wake();
             // Where the interpreter is gone already, so is what the host holds.
             let _ = Python::try_attach(|_| drop(host));
         };
         let thread = std::thread::Builder::new().name("tickstorm-wait".into()).spawn(work)?;
-        Ok(Running { under_way, thread: Mutex::new(Some(thread)) })
+        Ok(Running::new(under_way, thread))
     }
 
     /// Every setting and its value, as `tickstorm run --print-plan` shows them.
@@ -105,14 +102,14 @@ pub(crate) struct Running {
 
 /// There is no control of a run while it connects, but orders may come already.
 #[derive(Default)]
-struct UnderWay {
+pub(crate) struct UnderWay {
     control: Option<Control>,
-    early: Option<Order>,
-    result: Option<Result<Report, StartError>>,
+    pub(crate) early: Option<Order>,
+    pub(crate) result: Option<Result<Report, String>>,
 }
 
 #[derive(Clone, Copy)]
-enum Order {
+pub(crate) enum Order {
     Stop,
     Abort,
 }
@@ -131,6 +128,19 @@ impl UnderWay {
             (Some(control), Order::Abort) => control.abort(StopReason::Requested),
             (None, order) => self.early = Some(order),
         }
+    }
+}
+
+/// Waits for the end of a run that takes orders meanwhile.
+pub(crate) fn follow(under_way: &Mutex<UnderWay>, run: Run) -> Report {
+    lock(under_way).take_control(run.control());
+    run.wait().report
+}
+
+impl Running {
+    /// One whose thread leaves the result there.
+    pub(crate) fn new(under_way: Arc<Mutex<UnderWay>>, thread: JoinHandle<()>) -> Self {
+        Self { under_way, thread: Mutex::new(Some(thread)) }
     }
 }
 
@@ -165,7 +175,7 @@ impl Running {
     fn result(&self) -> Option<(Option<String>, Option<String>)> {
         match lock(&self.under_way).result.as_ref()? {
             Ok(report) => Some((Some(to_json_pretty(report)), None)),
-            Err(error) => Some((None, Some(chain(error)))),
+            Err(problem) => Some((None, Some(problem.clone()))),
         }
     }
 
@@ -268,7 +278,7 @@ pub(crate) fn set(spec: &mut Spec, argument: &str, name: &str, text: &str) -> Py
     (setting.set)(spec, text).map_err(|problem| refused(argument, problem))
 }
 
-fn refused(argument: &str, problem: String) -> PyErr {
+pub(crate) fn refused(argument: &str, problem: String) -> PyErr {
     PyValueError::new_err(format!("{argument}: {problem}"))
 }
 
@@ -284,6 +294,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

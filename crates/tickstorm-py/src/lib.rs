@@ -5,6 +5,7 @@
 
 mod check;
 mod engine;
+mod exchange;
 mod host;
 mod message;
 mod stream;
@@ -20,6 +21,8 @@ mod _tickstorm {
     use crate::check::check;
     #[pymodule_export]
     use crate::engine::{Engine, Metrics, Running, parse_profile, settings};
+    #[pymodule_export]
+    use crate::exchange::{Exchange, Serving, venues};
     #[pymodule_export]
     use crate::host::Host;
     #[pymodule_export]

@@ -30,6 +30,23 @@ def test_the_fixture_needs_no_boilerplate_and_a_failure_shows_the_report(pyteste
     assert result.stdout.str().count("tickstorm report") == 1
 
 
+def test_a_failure_shows_the_report_of_an_exchange(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import asyncio
+
+        def test_that_fails(mock_exchange):
+            async def main():
+                async with mock_exchange(clients=0, duration_seconds=0.2, silence_seconds=0) as exchange:
+                    return await exchange.finished()
+
+            assert asyncio.run(main()) is None
+    """)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*- tickstorm report 1 -*"])
+
+
 def test_the_fixture_is_listed_with_what_it_does(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--fixtures")
     result.stdout.fnmatch_lines(["load_generator*", "*Makes a :class:`tickstorm.LoadGenerator`*"])
+    result.stdout.fnmatch_lines(["mock_exchange*", "*Makes a :class:`tickstorm.MockExchange`*"])

@@ -152,7 +152,7 @@ class LoadGenerator:
         run = checked(lambda: self._engine.start(duration, factor, form, host))
         self._run = run
         self._is_running = True
-        _under_way.add(run)
+        under_way.add(run)
         progress = Progress(self._progress, run.metrics, self._report_interval)
         try:
             host.attach()
@@ -161,7 +161,7 @@ class LoadGenerator:
             await _end_calls(host)
         except asyncio.CancelledError:
             run.abort()
-            await asyncio.wait([host.done], timeout=_PATIENCE)
+            await asyncio.wait([host.done], timeout=PATIENCE)
             await _end_calls(host)
             raise
         finally:
@@ -169,7 +169,7 @@ class LoadGenerator:
             run.join()
             host.detach()
             progress.stop()
-            _under_way.discard(run)
+            under_way.discard(run)
             self._is_running = False
         result = run.result()
         if result is None:
@@ -227,7 +227,7 @@ class LoadGenerator:
 
 async def _end_calls(host: _tickstorm.Host) -> None:
     """Gives calls that nobody waits for any more some time to end."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while host.under_way and time.monotonic() < deadline:
         tasks = host.tasks()
         for task in tasks:
@@ -254,16 +254,18 @@ def _in_seconds(length: float | timedelta) -> float:
 
 def _end_all() -> None:
     """No run outlives the interpreter."""
-    for run in list(_under_way):
+    for run in list(under_way):
         run.abort()
         run.join()
 
 
-_under_way: set[_tickstorm.Running] = set()
+#: Runs whose threads are there.
+under_way: set[_tickstorm.Running] = set()
 
 # Threads that make calls are waited for at exit, and would wait for the end of their run; functions registered so are
 # called before that.
 getattr(threading, "_register_atexit", atexit.register)(_end_all)
 
-_PATIENCE = 1.0
+#: Seconds that something which was told to end is waited for.
+PATIENCE = 1.0
 _LOOK_EVERY = 0.02
