@@ -458,8 +458,11 @@ def test_an_aborted_run_counts_what_was_under_way_apart(run: Run) -> None:
 
     async def main() -> Report:
         generator = LoadGenerator(target, base_rate=1000, progress=False)
-        asyncio.get_running_loop().call_later(0.2, generator.abort)
-        return await generator.run_load_test(60, 1)
+        test = asyncio.create_task(generator.run_load_test(60, 1))
+        while generator.metrics.active <= 50:
+            await asyncio.sleep(0.01)
+        generator.abort()
+        return await test
 
     report = run(main())
     assert report["ledger"]["aborted"] == cancelled > 50
