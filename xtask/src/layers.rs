@@ -34,6 +34,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("tickstorm-cli", &["tickstorm-load", "tickstorm-report", "tickstorm"]),
     (
+        "tickstorm-py",
+        &[
+            "tickstorm-load",
+            "tickstorm-market",
+            "tickstorm-venue",
+            "tickstorm-report",
+            "tickstorm",
+            "tickstorm-cli",
+        ],
+    ),
+    (
         "tickstorm-fuzz",
         &["tickstorm-random", "tickstorm-market", "tickstorm-venue", "tickstorm-net", "tickstorm"],
     ),

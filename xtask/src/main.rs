@@ -4,6 +4,7 @@
 
 mod layers;
 mod peers;
+mod python;
 mod steps;
 mod workspace;
 
@@ -23,6 +24,7 @@ Usage: cargo xtask <TASK>
 Tasks:
   check           everything, cheapest first: rustfmt, layers, clippy, docs, cargo-deny, then every test
   test            every test, with rustfmt and layers first; installs what the tests need under target/xtask
+  python          builds the Python package and tests it in a fresh environment
   bench [FILTER]  the benches, or those whose `crate/bench` contains FILTER
   schema          write schema/report-1.schema.json anew from the report's types
   fingerprints    write testdata/fingerprints anew: the frozen hashes of generated streams
@@ -36,6 +38,7 @@ enum Task {
     Help,
     Check,
     Test,
+    Python,
     Bench { filter: String },
     Schema,
     Fingerprints,
@@ -65,15 +68,16 @@ fn parse(arguments: &[String]) -> Result<Task> {
         [] | ["--help" | "-h" | "help", ..] => Task::Help,
         ["check"] => Task::Check,
         ["test"] => Task::Test,
+        ["python"] => Task::Python,
         ["bench"] => Task::Bench { filter: String::new() },
         ["bench", filter] => Task::Bench { filter: filter.to_owned() },
         ["schema"] => Task::Schema,
         ["fingerprints"] => Task::Fingerprints,
-        ["check" | "test" | "bench" | "schema" | "fingerprints", .., surplus] => {
+        ["check" | "test" | "python" | "bench" | "schema" | "fingerprints", .., surplus] => {
             bail!("unexpected argument `{surplus}`")
         }
         [unknown, ..] => {
-            bail!("unknown task `{unknown}`, expected check, test, bench, schema or fingerprints")
+            bail!("unknown task `{unknown}`, expected check, test, python, bench, schema or fingerprints")
         }
     })
 }
@@ -90,6 +94,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Help => Ok(()),
         Task::Check => check(&workspace),
         Task::Test => test(&workspace),
+        Task::Python => python(&workspace),
         Task::Bench { filter } => bench(&workspace, filter),
         Task::Schema => run(cargo().args(["run", "--package", "tickstorm-report", "--example", "schema"])),
         Task::Fingerprints => {
@@ -114,6 +119,14 @@ fn test(workspace: &Workspace) -> Result<()> {
     let mut steps = Steps::default();
     let outcome =
         first_checks(workspace, place, &mut steps).and_then(|()| all_tests(workspace, place, &mut steps));
+    steps.conclude(outcome)
+}
+
+fn python(workspace: &Workspace) -> Result<()> {
+    let mut steps = Steps::default();
+    let mut tally = Tally::default();
+    let outcome = steps.run("python", || python::test(workspace, Place::here(), &mut tally));
+    steps.count(tally);
     steps.conclude(outcome)
 }
 
@@ -171,7 +184,8 @@ fn all_tests(workspace: &Workspace, place: Place, steps: &mut Steps) -> Result<(
     })?;
     let tested = steps
         .run("tests", || cargo_test(&["--all-targets"], python.as_deref(), &mut tally))
-        .and_then(|()| steps.run("doc tests", || cargo_test(&["--doc"], None, &mut tally)));
+        .and_then(|()| steps.run("doc tests", || cargo_test(&["--doc"], None, &mut tally)))
+        .and_then(|()| steps.run("python", || python::test(workspace, place, &mut tally)));
     steps.count(tally);
     tested?;
     ensure!(tally.passed > 0, "no test ran");
@@ -195,6 +209,7 @@ fn bench(workspace: &Workspace, filter: &str) -> Result<()> {
         .crates
         .iter()
         .flat_map(|krate| krate.benches.iter().map(|bench| (krate.name.as_str(), bench.as_str())))
+        .chain([PYTHON_BENCH])
         .collect();
     let chosen: Vec<_> =
         all.iter().filter(|(krate, bench)| format!("{krate}/{bench}").contains(filter)).collect();
@@ -202,11 +217,18 @@ fn bench(workspace: &Workspace, filter: &str) -> Result<()> {
         let known: Vec<String> = all.iter().map(|(krate, bench)| format!("{krate}/{bench}")).collect();
         bail!("no bench matches `{filter}`, known: {}", known.join(", "));
     }
-    for (krate, bench) in chosen {
+    for &&(krate, bench) in &chosen {
+        if (krate, bench) == PYTHON_BENCH {
+            python::bench(workspace)?;
+            continue;
+        }
         run(cargo().args(["bench", "--package", krate, "--bench", bench]))?;
     }
     Ok(())
 }
+
+/// The one bench that cargo does not know.
+const PYTHON_BENCH: (&str, &str) = ("tickstorm-py", "python");
 
 /// The cargo that runs us, so that a toolchain chosen on the command line reaches every step.
 fn cargo() -> Command {
@@ -224,7 +246,7 @@ mod tests {
     #[test]
     fn an_unknown_task_is_named_in_the_error() {
         let error = parsed("tset").err().expect("an error").to_string();
-        assert_eq!(error, "unknown task `tset`, expected check, test, bench, schema or fingerprints");
+        assert_eq!(error, "unknown task `tset`, expected check, test, python, bench, schema or fingerprints");
     }
 
     #[test]
@@ -244,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_task() {
-        for task in ["check", "test", "bench", "schema", "fingerprints"] {
+        for task in ["check", "test", "python", "bench", "schema", "fingerprints"] {
             assert!(HELP.contains(&format!("\n  {task}")), "{task}");
         }
     }

@@ -64,7 +64,8 @@ fn imports_packages(python: &Path) -> bool {
     succeeds(Command::new(python).args(["-c", "import ccxt.pro, kraken.spot, websockets.asyncio.server"]))
 }
 
-fn make_venv(venv: &Path) -> Result<()> {
+/// A new environment with pip in it, in place of whatever is there.
+pub(crate) fn make_venv(venv: &Path) -> Result<()> {
     if !can_make_venvs() && can_install_packages() {
         // Debian splits the module that fills a new environment with pip off from Python itself.
         run(Command::new("apt-get").arg("update"))?;

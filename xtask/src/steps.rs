@@ -102,7 +102,10 @@ impl Steps {
 impl Tally {
     /// Adds what a line says, if it is the closing line of a test runner.
     pub(crate) fn observe(&mut self, line: &str) {
-        let Some((_, counts)) = line.split_once("test result: ") else { return };
+        let Some((_, counts)) = line.split_once("test result: ") else {
+            self.observe_pytest(line);
+            return;
+        };
         let counts = counts.split_once(". ").map_or(counts, |(_, counts)| counts);
         for part in counts.split("; ") {
             let Some((number, what)) = part.split_once(' ') else { continue };
@@ -111,6 +114,29 @@ impl Tally {
                 "passed" => self.passed += number,
                 "failed" => self.failed += number,
                 "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// Pytest closes with `2 failed, 7 passed, 1 skipped in 3.21s`, between equals signs unless it is quiet.
+    fn observe_pytest(&mut self, line: &str) {
+        let Some((counts, time)) = line.trim_matches(['=', ' ']).rsplit_once(" in ") else { return };
+        let is_time = time.split_once('s').is_some_and(|(seconds, rest)| {
+            seconds.parse::<f64>().is_ok() && (rest.is_empty() || rest.starts_with(" ("))
+        });
+        let parts: Option<Vec<(u64, &str)>> = counts
+            .split(", ")
+            .map(|part| part.split_once(' ').and_then(|(number, what)| Some((number.parse().ok()?, what))))
+            .collect();
+        let Some(parts) = parts.filter(|_| is_time) else { return };
+        for (number, what) in parts {
+            match what {
+                "passed" | "xfailed" => self.passed += number,
+                "failed" | "error" | "errors" | "xpassed" => self.failed += number,
+                "skipped" => self.ignored += number,
                 _ => {}
             }
         }
@@ -209,6 +235,21 @@ mod tests {
         pass_on(output.as_bytes(), &mut passed_on, &mut tally).unwrap();
         assert_eq!(tally, Tally { passed: 44, failed: 1, ignored: 2 });
         assert_eq!(passed_on, output.as_bytes());
+    }
+
+    #[test]
+    fn pytest_s_closing_line_is_one_too() {
+        let tally = |line: &str| {
+            let mut tally = Tally::default();
+            tally.observe(line);
+            (tally.passed, tally.failed, tally.ignored)
+        };
+        assert_eq!(tally("1 failed, 153 passed, 2 skipped in 36.36s"), (153, 1, 2));
+        assert_eq!(tally("=== 3 passed, 1 warning, 1 error in 106.71s (0:01:46) ==="), (3, 1, 0));
+        assert_eq!(tally("no tests ran in 0.01s"), (0, 0, 0));
+        for line in ["passed in 3s", "7 passed in all", "3 apples in 2.0s", "1 passed, in 2.0s", "in 2.0s"] {
+            assert_eq!(tally(line), (0, 0, 0), "{line}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     Message,
     message::Wording,
     outlet::{Answer, LaneState, Markets, Notice, Outlet, Taken},
-    target::{CallFailure, Callee},
+    target::Callee,
 };
 
 /// One lane to an async function.
@@ -136,8 +136,7 @@ impl Outlet for CallOutlet {
             let result = AssertUnwindSafe(async { (callee.function)(frame).await }).catch_unwind().await;
             let failure = match result {
                 Ok(Ok(())) => None,
-                Ok(Err(CallFailure::Rejected)) => Some((Failure::Rejected, None)),
-                Ok(Err(CallFailure::Error { kind, text })) => Some((Failure::Error(kind.into()), Some(text))),
+                Ok(Err(failure)) => Some(failure.counted()),
                 Err(panic) => Some((Failure::Panicked, Some(panic_text(panic.as_ref())))),
             };
             if let Some(completed) = &mut completion.completed {

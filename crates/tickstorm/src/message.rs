@@ -49,6 +49,11 @@ impl Wording {
         })
     }
 
+    /// Appends what goes on the wire. Whether the venue tells such a thing.
+    pub(crate) fn write(&mut self, message: &tickstorm_market::Message, out: &mut Vec<u8>) -> bool {
+        self.encoder.encode(message, &mut self.numbering, out)
+    }
+
     /// Takes note of a message that nobody gets. Whether the venue would tell it.
     pub(crate) fn pass(&mut self, message: &tickstorm_market::Message) -> bool {
         self.buffer.clear();

@@ -1,6 +1,6 @@
 //! The seam between the drive loop and the ways to reach a target.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tickstorm_load::{Failure, Recording};
 use tickstorm_market::{Message, ShardMarket};
@@ -31,6 +31,18 @@ pub(crate) trait Outlet {
 
     /// Offers to the target what is placed on the lane.
     fn flush(&mut self, lane: usize) -> Taken;
+
+    /// When the target took the next of the messages that flushes reported, in order; none where the flush itself was
+    /// the moment.
+    fn taken_at(&mut self, _lane: usize) -> Option<Instant> {
+        None
+    }
+
+    /// Takes back what is placed and not taken, and says how many messages that is: the last ones. Only where the
+    /// target takes messages on its own, between flushes, is it not all that the drive loop believes to be placed.
+    fn withdraw(&mut self, _lane: usize) -> usize {
+        usize::MAX
+    }
 
     /// Appends what has happened since the last call. Does not block.
     fn collect(&mut self, markets: &Markets, notices: &mut Vec<Notice>);
@@ -88,6 +100,17 @@ pub(crate) enum Notice {
         lane: usize,
         /// Which message.
         answer: Answer,
+        /// `None` for success, else why it failed and a sample of the words.
+        failure: Option<(Failure, Option<String>)>,
+    },
+    /// A call has ended at an instant that the callee noted.
+    Returned {
+        /// The lane.
+        lane: usize,
+        /// Which message it carried.
+        ordinal: u64,
+        /// When it ended.
+        at: Instant,
         /// `None` for success, else why it failed and a sample of the words.
         failure: Option<(Failure, Option<String>)>,
     },

@@ -8,6 +8,8 @@ use crate::{Pacing, machine::ThreadUsage, outlet::Outlet};
 #[derive(Debug)]
 pub(crate) struct Pacer {
     spins: bool,
+    /// Shortest time between two wake-ups of a sleeper for due instants.
+    slot_ns: u64,
     /// Whether it may stop spinning when the processor turns out to be contended.
     may_fall_back: bool,
     fell_back: bool,
@@ -39,6 +41,7 @@ impl Pacer {
         };
         Self {
             spins,
+            slot_ns: SLOT_NS,
             may_fall_back: pacing == Pacing::Auto,
             fell_back: false,
             last_slot_ns: 0,
@@ -47,6 +50,12 @@ impl Pacer {
             switches_at_check: None,
             contended_checks: 0,
         }
+    }
+
+    /// Of a worker that only wakes a host: each wake-up costs the host more than a call, and spinning would take a core
+    /// for a precision that the host does not have.
+    pub(crate) fn of_host() -> Self {
+        Self { slot_ns: HOST_SLOT_NS, ..Self::new(Pacing::Sleep, 0.0, false) }
     }
 
     pub(crate) fn paced_by(&self) -> PacedBy {
@@ -73,7 +82,7 @@ impl Pacer {
         clock: impl Fn() -> u64,
     ) -> Option<(u64, u64)> {
         // At high rates a sleeper wakes once a slot, and serves all that is due with one write.
-        let slot_ns = if self.spins { due_ns } else { due_ns.max(self.last_slot_ns + SLOT_NS) };
+        let slot_ns = if self.spins { due_ns } else { due_ns.max(self.last_slot_ns + self.slot_ns) };
         let until_ns = slot_ns.min(other_ns);
         if until_ns <= now_ns {
             outlet.wait(Duration::ZERO);
@@ -128,8 +137,10 @@ impl Pacer {
 /// A spinning worker is worth its core above this rate.
 const SPIN_ABOVE_RATE: f64 = 10_000.0;
 
-/// Shortest time between two wake-ups of a sleeper for due instants.
+/// One write serves this much.
 const SLOT_NS: u64 = 100_000;
+
+const HOST_SLOT_NS: u64 = 250_000;
 
 /// Sleeping is late by less than this nearly always, so the last stretch is spun.
 const SPIN_NS: u64 = 60_000;

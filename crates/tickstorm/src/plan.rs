@@ -31,6 +31,7 @@ pub struct Plan {
     pub(crate) spec: Spec,
     pub(crate) target: String,
     pub(crate) target_kind: &'static str,
+    pub(crate) is_hosted: bool,
     pub(crate) duration: Duration,
     pub(crate) schedule: Schedule,
     pub(crate) warm_up: Option<Schedule>,
@@ -95,7 +96,8 @@ impl Plan {
             _ => Arrivals::Paced,
         });
 
-        let lanes_wanted = if matches!(target, Some(Target::Call(_))) { 1 } else { spec.connections };
+        let is_called = matches!(target, Some(Target::Call(_) | Target::Hosted(_)));
+        let lanes_wanted = if is_called { 1 } else { spec.connections };
         let mut market = MarketSpec {
             seed: seed.child("market", 0),
             listing: Listing::synthetic(spec.symbols, seed.child("listing", 0)),
@@ -155,10 +157,12 @@ impl Plan {
         let wanted = wanted.min(spec.max_concurrent).min(u32::from(market.shards));
         let (lanes, workers) = match target {
             Some(Target::Call(_)) => (wanted, wanted),
+            // A host is one consumer, however many threads it has.
+            Some(Target::Hosted(_)) => (1, 1),
             _ => (spec.connections, wanted.min(spec.connections)),
         };
         let ack = match target {
-            Some(Target::Call(_)) => None,
+            Some(Target::Call(_) | Target::Hosted(_)) => None,
             Some(Target::Builtin(_)) => Some(spec.ack.unwrap_or(AckMode::Id)),
             Some(Target::WebSocket(_)) => Some(spec.ack.unwrap_or(AckMode::None)),
             None => Some(AckMode::None),
@@ -179,6 +183,7 @@ impl Plan {
         Ok(Plan {
             target: target.map_or(SERVE.to_owned(), Target::to_string),
             target_kind: target.map_or(SERVE, Target::kind),
+            is_hosted: matches!(target, Some(Target::Hosted(_))),
             starts_now,
             more_flags: Vec::new(),
             duration,
@@ -378,7 +383,7 @@ fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
     let is_id = match target {
         Target::Builtin(_) => matches!(spec.ack, None | Some(AckMode::Id)),
         Target::WebSocket(_) => spec.ack == Some(AckMode::Id),
-        Target::Call(_) => false,
+        Target::Call(_) | Target::Hosted(_) => false,
     };
     if spec.stamp_id.is_some() && spec.id_pointer.is_some() {
         errors.add(
@@ -403,7 +408,7 @@ fn check_together(spec: &Spec, target: &Target, errors: &mut PlanErrors) {
             "the age of a backlog is a figure of clients that are served: `age` is for `tickstorm serve`",
         );
     }
-    if matches!(target, Target::Call(_)) && spec.ack.is_some() {
+    if matches!(target, Target::Call(_) | Target::Hosted(_)) && spec.ack.is_some() {
         errors.add("ack", "a called target acknowledges by returning: leave it out");
     }
     for (name, is_given) in [

@@ -18,6 +18,7 @@ use crate::{
     call::CallOutlet,
     collector::{Collector, Finished},
     control::Control,
+    hosted::{HostedCalls, HostedOutlet, supplied},
     message::Wording,
     pacer::Pacer,
     plan::SERVE,
@@ -57,6 +58,7 @@ impl Run {
             Target::Call(callee) => {
                 Reach::Call(callee.clone(), Handle::try_current().map_err(|_| StartError::NoRuntime)?)
             }
+            Target::Hosted(calls) => Reach::Hosted(calls.clone()),
         };
         let outlets = outlets(&plan, &markets, &reach)?;
 
@@ -132,7 +134,10 @@ fn launch(
         spares.push(spare);
         let orders = all_orders.pop().expect("there are orders for each worker");
         let rate = plan.schedule.peak_rate() / f64::from(plan.workers);
-        let pacer = Pacer::new(plan.spec.pacing, rate, plan.has_core_for_each());
+        let pacer = match &outlet {
+            AnyOutlet::Hosted(_) => Pacer::of_host(),
+            _ => Pacer::new(plan.spec.pacing, rate, plan.has_core_for_each()),
+        };
         let links = Links {
             worker: index,
             origin,
@@ -143,6 +148,7 @@ fn launch(
         let start = move || match outlet {
             AnyOutlet::Push(outlet) => Worker::new(links, orders, *outlet, pacer).run(),
             AnyOutlet::Call(outlet) => Worker::new(links, orders, *outlet, pacer).run(),
+            AnyOutlet::Hosted(outlet) => Worker::new(links, orders, *outlet, pacer).run(),
             AnyOutlet::Serve(outlet) => Worker::new(links, orders, *outlet, pacer).run(),
         };
         let name = format!("tickstorm-{index}");
@@ -198,6 +204,9 @@ pub enum StartError {
     /// A call target needs a tokio runtime around [`Run::start`].
     #[error("a called target needs a tokio runtime: start the run inside one")]
     NoRuntime,
+    /// A host's calls serve one run.
+    #[error("these hosted calls have served a run already: make new ones")]
+    HostUsed,
     /// The system gave no thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -209,11 +218,13 @@ pub enum StartError {
 enum Reach {
     Push(Endpoint),
     Call(Callee, Handle),
+    Hosted(HostedCalls),
 }
 
 enum AnyOutlet {
     Push(Box<PushOutlet>),
     Call(Box<CallOutlet>),
+    Hosted(Box<HostedOutlet>),
     Serve(Box<ServeOutlet>),
 }
 
@@ -255,6 +266,11 @@ fn outlets(
             Reach::Call(callee, runtime) => {
                 let wording = Wording::new(encoder(worker), listing);
                 Ok(AnyOutlet::Call(Box::new(CallOutlet::new(callee.clone(), runtime.clone(), wording))))
+            }
+            Reach::Hosted(calls) => {
+                let wording = Wording::new(encoder(worker), listing);
+                let outlet = HostedOutlet::new(calls.clone(), wording, plan.spec.max_concurrent);
+                Ok(AnyOutlet::Hosted(Box::new(outlet.ok_or(StartError::HostUsed)?)))
             }
             Reach::Push(endpoint) => {
                 let lanes = (0..plan.lanes).filter(|&lane| plan.worker_of_lane(lane) == worker);
@@ -303,7 +319,11 @@ fn orders(plan: &Plan, mut markets: MarketsOfRun) -> Vec<Orders> {
                 lanes,
                 measured_from_ns,
                 end_ns: measured_from_ns + plan.schedule.duration_ns(),
-                max_concurrent: (plan.ack != Some(AckMode::None)).then(|| share(plan.spec.max_concurrent)),
+                max_concurrent: match plan.ack {
+                    Some(AckMode::None) => None,
+                    _ if plan.is_hosted => Some(supplied(plan.spec.max_concurrent, plan.spec.at_limit)),
+                    _ => Some(share(plan.spec.max_concurrent)),
+                },
                 at_limit: plan.spec.at_limit,
                 timeout_ns: plan.spec.timeout.as_nanos() as u64,
                 batch: plan.spec.batch as usize,

@@ -21,7 +21,7 @@ mod tick;
 
 pub(crate) use outlet::ServeOutlet;
 pub(crate) use results::Served;
-pub use spec::{ApiKey, PingProbes, ServeSpec, SlowClient};
+pub use spec::{ApiKey, CLIENT_QUEUES, PingProbes, ServeSpec, SlowClient};
 pub use tickstorm_net::TlsChoice;
 pub use tickstorm_venue::{
     limits::LimitProfile,

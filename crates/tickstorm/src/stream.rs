@@ -63,6 +63,23 @@ impl WebSocketMessageGenerator {
         Self { feed, wording: Wording::new(encoder, &market.listing) }
     }
 
+    /// Appends the bytes of the next message and says when it is due; none at the end. The same stream as the iterator's,
+    /// for those who need no more of a message and have a buffer for it.
+    pub fn write_next(&mut self, out: &mut Vec<u8>) -> Option<Duration> {
+        let (due_ns, market) = self.feed.next_slot()?;
+        while !self.wording.write(market.next(due_ns), out) {}
+        Some(Duration::from_nanos(due_ns))
+    }
+
+    /// The messages in the market's own words, all kinds of them. What is taken here is not in the venue's stream, which
+    /// should not be gone on with: its later messages would refer to messages that nobody got.
+    pub fn market_messages(&mut self) -> impl Iterator<Item = tickstorm_market::Message> + '_ {
+        std::iter::from_fn(|| {
+            let (due_ns, market) = self.feed.next_slot()?;
+            Some(*market.next(due_ns))
+        })
+    }
+
     /// All levels of a symbol's book after the messages handed out so far; the index counts from the busiest symbol.
     pub fn snapshot(&self, symbol: u32) -> Option<Snapshot> {
         self.feed.snapshot(SymbolId(symbol))

@@ -2,9 +2,10 @@
 
 use std::{fmt, future::Future, pin::Pin, str::FromStr, sync::Arc};
 
+use tickstorm_load::Failure;
 use tickstorm_net::{BuiltinSpec, Endpoint};
 
-use crate::Message;
+use crate::{HostedCalls, Message};
 
 /// Where messages go.
 ///
@@ -24,6 +25,8 @@ pub enum Target {
     WebSocket(Endpoint),
     /// Code in this process.
     Call(Callee),
+    /// Code in this process that a host of its own calls. It serves one run.
+    Hosted(HostedCalls),
 }
 
 impl Default for Target {
@@ -76,12 +79,17 @@ impl Target {
         })
     }
 
+    /// Code that these calls are made to by whoever holds the other end of them.
+    pub fn hosted(calls: HostedCalls) -> Self {
+        Self::Hosted(calls)
+    }
+
     /// The word that reports use for the way to reach it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Builtin(_) => "builtin",
             Self::WebSocket(_) => "websocket",
-            Self::Call(_) => "call",
+            Self::Call(_) | Self::Hosted(_) => "call",
         }
     }
 }
@@ -91,7 +99,7 @@ impl fmt::Display for Target {
         match self {
             Self::Builtin(spec) => spec.fmt(f),
             Self::WebSocket(endpoint) => endpoint.fmt(f),
-            Self::Call(_) => f.write_str("call"),
+            Self::Call(_) | Self::Hosted(_) => f.write_str("call"),
         }
     }
 }
@@ -172,6 +180,16 @@ pub enum CallFailure {
         /// What it says; the first few are kept as samples.
         text: String,
     },
+}
+
+impl CallFailure {
+    /// How it is counted, and a sample of the words.
+    pub(crate) fn counted(self) -> (Failure, Option<String>) {
+        match self {
+            CallFailure::Rejected => (Failure::Rejected, None),
+            CallFailure::Error { kind, text } => (Failure::Error(kind.into()), Some(text)),
+        }
+    }
 }
 
 /// What a called function may return: nothing, a success flag, or a result.

@@ -218,7 +218,13 @@ impl<O: Outlet> Worker<O> {
     /// Run time: ns since the start of the first phase; zero before it.
     #[inline]
     fn now(&self) -> u64 {
-        Instant::now().saturating_duration_since(self.links.origin).as_nanos() as u64
+        self.run_time(Instant::now())
+    }
+
+    /// An instant as run time.
+    #[inline]
+    fn run_time(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.links.origin).as_nanos() as u64
     }
 
     /// A run time as time of the measured phase.
@@ -341,8 +347,9 @@ impl<O: Outlet> Worker<O> {
                 i += 1;
             }
         }
-        self.links.shared.in_flight.store(self.outstanding, Ordering::Relaxed);
-        self.links.shared.waiting.store(self.waiting, Ordering::Relaxed);
+        let placed: usize = self.busy.iter().map(|&index| self.lanes[index as usize].placed.len()).sum();
+        self.links.shared.in_flight.store(self.outstanding - placed as u64, Ordering::Relaxed);
+        self.links.shared.waiting.store(self.waiting + placed as u64, Ordering::Relaxed);
     }
 
     fn place_on(&mut self, index: usize) {
@@ -464,10 +471,14 @@ impl<O: Outlet> Worker<O> {
             self.recording.on_write(taken.bytes);
         }
         let measured_from_ns = self.orders.measured_from_ns;
-        let done_ns = now.saturating_sub(measured_from_ns);
         for placed in lane.placed.drain(..taken.messages) {
-            let lag_ns = now.saturating_sub(placed.due_ns);
-            let stall_ns = lane.stalls.stall_ns(placed.due_ns, now, &self.absences);
+            let sent_ns = match self.outlet.taken_at(index) {
+                Some(at) => at.saturating_duration_since(self.links.origin).as_nanos() as u64,
+                None => now,
+            };
+            let done_ns = sent_ns.saturating_sub(measured_from_ns);
+            let lag_ns = sent_ns.saturating_sub(placed.due_ns);
+            let stall_ns = lane.stalls.stall_ns(placed.due_ns, sent_ns, &self.absences);
             let is_measured = placed.due_ns >= measured_from_ns;
             let book = if is_measured { &mut self.recording } else { &mut self.warm_up };
             let pacing_ns = book.on_sent(placed.kind as usize, done_ns, lag_ns, stall_ns);
@@ -478,12 +489,7 @@ impl<O: Outlet> Worker<O> {
                 lane.base += 1;
                 self.outstanding -= 1;
             } else {
-                lane.flights.push_back(Flight {
-                    due_ns: placed.due_ns,
-                    sent_ns: now,
-                    pacing_ns,
-                    answered: false,
-                });
+                lane.flights.push_back(Flight { due_ns: placed.due_ns, sent_ns, pacing_ns, answered: false });
             }
         }
         if taken.blocked {
@@ -499,6 +505,10 @@ impl<O: Outlet> Worker<O> {
         for notice in notices.drain(..) {
             match notice {
                 Notice::Reply { lane, answer, failure } => self.answered(lane, answer, failure, now),
+                Notice::Returned { lane, ordinal, at, failure } => {
+                    let at_ns = self.run_time(at);
+                    self.answered(lane, Answer::Ordinal(ordinal), failure, at_ns);
+                }
                 Notice::Nonsense { sample } => {
                     let at_ns = self.measured(now);
                     self.book(now).on_unexpected_reply(at_ns, &sample);
@@ -678,7 +688,10 @@ impl<O: Outlet> Worker<O> {
 
     fn drop_placed(&mut self, index: usize, reason: Dropped) {
         let at_ns = self.measured(self.now());
-        while let Some(placed) = self.lanes[index].placed.pop_front() {
+        let withdrawn = self.outlet.withdraw(index);
+        let placed = &mut self.lanes[index].placed;
+        let taken = placed.len().saturating_sub(withdrawn);
+        for placed in placed.split_off(taken) {
             self.outstanding -= 1;
             if self.orders.counting == Counting::ByTheOutlet {
                 continue;
@@ -737,12 +750,14 @@ impl<O: Outlet> Worker<O> {
         let measured = self.measured(now);
         self.recording.end_measured_phase(measured);
         for index in 0..self.lanes.len() {
+            self.drop_placed(index, Dropped::Unsent);
+            // What the target has taken by itself in the meantime is in flight.
+            self.flush(index, Urgency::Now);
             let flights = std::mem::take(&mut self.lanes[index].flights);
             for flight in flights.iter().filter(|flight| !flight.answered) {
                 self.outstanding -= 1;
                 self.book(flight.due_ns).on_aborted(1);
             }
-            self.drop_placed(index, Dropped::Unsent);
             let backlog = std::mem::take(&mut self.lanes[index].backlog);
             for slot in backlog {
                 self.waiting -= 1;

@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use tickstorm::{
     ExportCadence, Plan,
-    serve::{ApiKey, Exchange, Publishing, ServeSpec, TlsChoice},
+    serve::{ApiKey, CLIENT_QUEUES, Exchange, Publishing, ServeSpec, TlsChoice},
 };
 use tickstorm_report::format;
 
@@ -181,14 +181,11 @@ impl FromStr for Size {
             let number = text.trim().strip_suffix(unit)?.trim().parse::<usize>().ok()?;
             number.checked_mul(*bytes)
         });
-        read.filter(|size| (SMALLEST..=LARGEST).contains(size))
+        read.filter(|size| CLIENT_QUEUES.contains(size))
             .map(Self)
             .ok_or_else(|| format!("expected a size from 64KiB to 16GiB, as 64MiB, got `{text}`"))
     }
 }
-
-const SMALLEST: usize = 64 << 10;
-const LARGEST: usize = 16 << 30;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

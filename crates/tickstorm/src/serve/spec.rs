@@ -1,6 +1,6 @@
 //! How an exchange is served: everything that is not the load itself.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use tickstorm_load::format_duration;
 use tickstorm_net::TlsChoice;
@@ -21,7 +21,7 @@ pub struct ServeSpec {
     pub clients: u32,
     /// How long to wait for them; `None` is as long as it takes. Default `None`.
     pub wait_for: Option<Duration>,
-    /// Bytes that may wait for a client beyond what its kernel and ours hold. Default 64 MiB.
+    /// Bytes that may wait for a client beyond what its kernel and ours hold, one of [`CLIENT_QUEUES`]. Default 64 MiB.
     pub client_queue: usize,
     /// What happens to a client that has more waiting. Default: it is disconnected, as venues do.
     pub slow_client: SlowClient,
@@ -131,6 +131,9 @@ impl FromStr for ApiKey {
         Ok(Self::new(venue, key.to_owned(), secret.to_owned(), parts.next().map(str::to_owned), account))
     }
 }
+
+/// What a client's queue may be, in bytes: room for a few frames, and what a machine may have.
+pub const CLIENT_QUEUES: RangeInclusive<usize> = 64 << 10..=16 << 30;
 
 /// A second and a half shows what a client does now and then.
 const CALM: Duration = Duration::from_millis(1500);

@@ -9,6 +9,7 @@ mod consume;
 mod examples;
 mod frozen;
 mod generator;
+mod hosted;
 mod push;
 mod realism;
 mod stream;

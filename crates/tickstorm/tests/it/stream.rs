@@ -18,6 +18,27 @@ fn a_seed_gives_the_same_messages_for_ever() {
 }
 
 #[test]
+fn messages_may_be_written_into_a_buffer() {
+    let mut written = Vec::new();
+    let mut stream = WebSocketMessageGenerator::new(7);
+    for message in WebSocketMessageGenerator::new(7).take(1000) {
+        written.clear();
+        assert_eq!(stream.write_next(&mut written), Some(message.due));
+        assert_eq!(written, message.bytes);
+    }
+}
+
+#[test]
+fn the_market_s_own_messages_are_all_of_them() {
+    let mut stream = WebSocketMessageGenerator::new(7);
+    let mut sequences = BTreeMap::new();
+    for message in stream.market_messages().take(1000) {
+        let last = sequences.insert(message.symbol, message.sequence).unwrap_or(0);
+        assert_eq!(message.sequence, last + 1, "{message:?}");
+    }
+}
+
+#[test]
 fn the_messages_are_the_same_however_many_share_the_work() {
     let plan = frozen::volatile(1).unwrap();
     let whole =

@@ -1,0 +1,299 @@
+//! A configured generator, and its runs.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    thread::JoinHandle,
+};
+
+use pyo3::{exceptions::PyValueError, prelude::*};
+use tickstorm::{Control, HostedCalls, Plan, Run, Setting, Spec, StopReason, Target, Wordings};
+use tickstorm_report::{Report, Style, summary, to_json_pretty};
+
+use crate::{host::Host, message::Dictionary};
+
+/// Settings that were checked, and a target.
+#[pyclass(frozen, module = "tickstorm._tickstorm")]
+pub(crate) struct Engine {
+    spec: Spec,
+    /// None where the target is called.
+    target: Option<Target>,
+}
+
+#[pymethods]
+impl Engine {
+    /// `settings` are pairs of an argument, for error messages, the name of a setting and its value as text. Without a
+    /// `target` the one of each run's host is called.
+    #[new]
+    fn new(settings: Vec<(String, String, String)>, target: Option<&str>) -> PyResult<Self> {
+        let mut spec = Spec::default();
+        for (argument, name, text) in &settings {
+            set(&mut spec, argument, name, text)?;
+        }
+        let target = target.map(|text| text.parse::<Target>()).transpose();
+        let target = target.map_err(|error| refused("target_system", chain(&error)))?;
+        let engine = Self { spec, target };
+        // Duration, multiplier and profile come with each run; the rest is checked here.
+        engine
+            .plan(engine.spec.clone(), None)
+            .map_err(|problems| PyValueError::new_err(problems.join("; ")))?;
+        Ok(engine)
+    }
+
+    /// Starts a run. The loop of the host is woken when its result is there.
+    fn start(
+        &self,
+        py: Python<'_>,
+        duration: Option<&str>,
+        multiplier: &str,
+        profile: &str,
+        host: Py<Host>,
+    ) -> PyResult<Running> {
+        let mut spec = self.spec.clone();
+        spec.duration = None;
+        if let Some(duration) = duration {
+            set(&mut spec, "duration_seconds", "duration", duration)?;
+        }
+        set(&mut spec, "multiplier", "multiplier", multiplier)?;
+        set(&mut spec, "profile", if profile.contains(':') { "stages" } else { "profile" }, profile)?;
+        let calls = &host.get().calls;
+        let plan = self.plan(spec, Some(calls)).map_err(|it| PyValueError::new_err(it.join("; ")))?;
+        let target = self.target.clone().unwrap_or_else(|| Target::hosted(calls.clone()));
+        // Nothing was set before: a host serves one run, and a second one would find its calls used.
+        let _ = host.get().set_dictionary(Dictionary::new(py, &plan.market().listing));
+        let under_way = Arc::<Mutex<UnderWay>>::default();
+        let (shared, waker) = (under_way.clone(), host.get().waker.clone());
+        // Connecting blocks, and so does waiting for the end.
+        let work = move || {
+            let result = Run::start(plan, &target).map(|run| follow(&shared, run));
+            lock(&shared).result = Some(result.map_err(|error| chain(&error)));
+            host.get().is_ready.store(true, Relaxed);
+            waker.wake();
+            // Where the interpreter is gone already, so is what the host holds.
+            let _ = Python::try_attach(|_| drop(host));
+        };
+        let thread = std::thread::Builder::new().name("tickstorm-wait".into()).spawn(work)?;
+        Ok(Running::new(under_way, thread))
+    }
+
+    /// Every setting and its value, as `tickstorm run --print-plan` shows them.
+    fn describe(&self) -> PyResult<Vec<(&'static str, String)>> {
+        let plan = self.plan(self.spec.clone(), None);
+        Ok(plan.map_err(|problems| PyValueError::new_err(problems.join("; ")))?.describe())
+    }
+}
+
+impl Engine {
+    fn plan(&self, spec: Spec, calls: Option<&HostedCalls>) -> Result<Plan, Vec<String>> {
+        let plan = match (&self.target, calls) {
+            (Some(target), _) => Plan::new(&spec, target),
+            (None, Some(calls)) => Plan::new(&spec, &Target::hosted(calls.clone())),
+            (None, None) => Plan::new(&spec, &Target::hosted(HostedCalls::new(Wordings::Market, || ()))),
+        };
+        plan.map_err(|errors| errors.0.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// A run under way, or over.
+#[pyclass(frozen, module = "tickstorm._tickstorm")]
+pub(crate) struct Running {
+    under_way: Arc<Mutex<UnderWay>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// There is no control of a run while it connects, but orders may come already.
+#[derive(Default)]
+pub(crate) struct UnderWay {
+    control: Option<Control>,
+    pub(crate) early: Option<Order>,
+    pub(crate) result: Option<Result<Report, String>>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Order {
+    Stop,
+    Abort,
+}
+
+impl UnderWay {
+    fn take_control(&mut self, control: Control) {
+        self.control = Some(control);
+        if let Some(order) = self.early.take() {
+            self.order(order);
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        match (&self.control, order) {
+            (Some(control), Order::Stop) => control.stop(StopReason::Requested),
+            (Some(control), Order::Abort) => control.abort(StopReason::Requested),
+            (None, order) => self.early = Some(order),
+        }
+    }
+}
+
+/// Waits for the end of a run that takes orders meanwhile.
+pub(crate) fn follow(under_way: &Mutex<UnderWay>, run: Run) -> Report {
+    lock(under_way).take_control(run.control());
+    run.wait().report
+}
+
+impl Running {
+    /// One whose thread leaves the result there.
+    pub(crate) fn new(under_way: Arc<Mutex<UnderWay>>, thread: JoinHandle<()>) -> Self {
+        Self { under_way, thread: Mutex::new(Some(thread)) }
+    }
+}
+
+#[pymethods]
+impl Running {
+    /// Lets nothing more fall due.
+    fn stop(&self) {
+        lock(&self.under_way).order(Order::Stop);
+    }
+
+    /// Ends it at once.
+    fn abort(&self) {
+        lock(&self.under_way).order(Order::Abort);
+    }
+
+    /// Waits until its threads are gone.
+    fn join(&self, py: Python<'_>) {
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            // A panic was printed, and shows as a result that is not there.
+            let _ = py.detach(|| thread.join());
+        }
+    }
+
+    /// The figures of now.
+    fn metrics(&self) -> Metrics {
+        let control = lock(&self.under_way).control.clone();
+        Metrics(control.map(|control| tickstorm::Metrics::from(&*control.snapshot())).unwrap_or_default())
+    }
+
+    /// The report as JSON, or else why there is none; nothing before the end.
+    fn result(&self) -> Option<(Option<String>, Option<String>)> {
+        match lock(&self.under_way).result.as_ref()? {
+            Ok(report) => Some((Some(to_json_pretty(report)), None)),
+            Err(problem) => Some((None, Some(problem.clone()))),
+        }
+    }
+
+    /// The report as a person reads it, without colours.
+    fn summary(&self) -> Option<String> {
+        let guard = lock(&self.under_way);
+        let report = guard.result.as_ref()?.as_ref().ok()?;
+        Some(summary(report, Style::default()))
+    }
+}
+
+/// The figures of a run that people watch. Latencies are in milliseconds, rates in messages per second; all are zero
+/// before anything was measured.
+#[pyclass(frozen, module = "tickstorm")]
+pub(crate) struct Metrics(tickstorm::Metrics);
+
+/// Declares the getters once, and `to_dict` over the same names.
+macro_rules! figures {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $value:expr;)+) => {
+        #[pymethods]
+        impl Metrics {
+            #[new]
+            fn new() -> Self {
+                Self(tickstorm::Metrics::default())
+            }
+
+            $($(#[$doc])* #[getter] fn $name(&self) -> $type { let read: fn(&tickstorm::Metrics) -> $type = $value; read(&self.0) })+
+
+            /// All figures by name.
+            fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyDict>> {
+                let dict = pyo3::types::PyDict::new(py);
+                $(dict.set_item(stringify!($name), self.$name())?;)+
+                Ok(dict)
+            }
+
+            fn __repr__(&self) -> String {
+                let mut words = Vec::new();
+                $(words.push(format!("{}={:?}", stringify!($name), self.$name()));)+
+                format!("Metrics({})", words.join(", "))
+            }
+        }
+    };
+}
+
+figures! {
+    /// Seconds since the start of the measured phase.
+    elapsed: f64 = |it| it.elapsed.as_secs_f64();
+    /// Messages due.
+    total_messages: u64 = |it| it.total_messages;
+    /// Messages processed.
+    messages_processed: u64 = |it| it.messages_processed;
+    /// Messages failed or dropped.
+    messages_failed: u64 = |it| it.messages_failed;
+    /// Failed share of the messages due, 0 to 1.
+    error_rate: f64 = |it| it.error_rate;
+    /// Messages processed in the last whole second.
+    throughput: f64 = |it| it.throughput;
+    /// Messages processed in the best whole second.
+    peak_throughput: f64 = |it| it.peak_throughput;
+    /// Messages sent and not yet answered.
+    active: u64 = |it| it.active;
+    /// Mean latency in milliseconds.
+    avg_latency_ms: f64 = |it| it.avg_latency_ms;
+    /// Median latency in milliseconds.
+    p50_latency_ms: f64 = |it| it.p50_latency_ms;
+    /// 90th percentile of latency in milliseconds.
+    p90_latency_ms: f64 = |it| it.p90_latency_ms;
+    /// 95th percentile of latency in milliseconds.
+    p95_latency_ms: f64 = |it| it.p95_latency_ms;
+    /// 99th percentile of latency in milliseconds.
+    p99_latency_ms: f64 = |it| it.p99_latency_ms;
+    /// Resident memory of this process in megabytes.
+    memory_usage_mb: f64 = |it| it.memory_usage_mb;
+    /// Whether the run has ended.
+    is_finished: bool = |it| it.is_finished;
+}
+
+/// A profile as it is written in full.
+#[pyfunction]
+pub(crate) fn parse_profile(text: &str) -> PyResult<(&'static str, String)> {
+    let mut spec = Spec::default();
+    set(&mut spec, "profile", if text.contains(':') { "stages" } else { "profile" }, text)?;
+    Ok((spec.profile.name(), spec.profile.to_string()))
+}
+
+/// The settings of a run: name, and what it means.
+#[pyfunction]
+pub(crate) fn settings() -> Vec<(&'static str, &'static str)> {
+    tickstorm::SETTINGS.iter().map(|setting| (setting.name, setting.help)).collect()
+}
+
+pub(crate) fn set(spec: &mut Spec, argument: &str, name: &str, text: &str) -> PyResult<()> {
+    let Some(setting) = Setting::named(name) else {
+        let known: Vec<_> = tickstorm::SETTINGS.iter().map(|it| it.name.replace('-', "_")).collect();
+        return Err(PyValueError::new_err(format!(
+            "{argument}: no such setting, known are {}",
+            known.join(", ")
+        )));
+    };
+    (setting.set)(spec, text).map_err(|problem| refused(argument, problem))
+}
+
+pub(crate) fn refused(argument: &str, problem: String) -> PyErr {
+    PyValueError::new_err(format!("{argument}: {problem}"))
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,1 @@
+baseline = await generator.run_load_test(300, 1, LoadProfile.NORMAL)

@@ -1,0 +1,138 @@
+"""Targets that are plain callables."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from typing import Any
+
+import pytest
+from conftest import Run
+from test_coroutines import failed, storm
+
+
+def test_a_plain_callable_may_block_and_the_loop_goes_on(run: Run) -> None:
+    names: set[str] = set()
+
+    def target(msg: dict[str, Any]) -> bool:
+        names.add(threading.current_thread().name)
+        time.sleep(0.02)
+        return bool(msg["sequence"] > 0)
+
+    # One after the other it would take four seconds.
+    started = time.monotonic()
+    report = storm(run, target)
+    assert report["messages_processed"] == 200
+    assert time.monotonic() - started < 2
+    assert threading.current_thread().name not in names
+
+
+def test_the_limit_bounds_the_threads(run: Run) -> None:
+    under_way = most = 0
+    lock = threading.Lock()
+
+    def target(msg: Any) -> None:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.01)
+        with lock:
+            under_way -= 1
+
+    report = storm(run, target, max_concurrent=4, timeout_seconds=2)
+    assert most == 4
+    assert report["messages_processed"] == 200
+
+
+def test_answers_and_exceptions_are_counted_as_those_of_coroutines(run: Run) -> None:
+    count = 0
+
+    def target(msg: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count % 2:
+            raise LookupError(count)
+        return False
+
+    assert failed(storm(run, target, max_concurrent=1)) == {"LookupError": 100, "rejected": 100}
+
+
+def test_what_it_returns_is_awaited_on_the_loop_if_it_can_be(run: Run) -> None:
+    main = threading.current_thread()
+
+    async def work(msg: Any) -> bool:
+        await asyncio.sleep(0.001)
+        return threading.current_thread() is main and asyncio.current_task() is not None
+
+    assert storm(run, lambda msg: work(msg))["messages_processed"] == 200
+
+
+def test_what_is_awaited_is_cancelled_after_the_timeout(run: Run) -> None:
+    cancelled = 0
+
+    async def work(msg: Any) -> bool:
+        nonlocal cancelled
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled += 1
+            raise
+        return True
+
+    report = storm(run, lambda msg: work(msg), timeout_seconds=0.1)
+    assert failed(report) == {"timeout": 200} and cancelled == 200
+
+
+def test_a_timeout_of_a_thread_can_only_be_recorded(run: Run) -> None:
+    def target(msg: Any) -> bool:
+        time.sleep(0.3)
+        return True
+
+    report = storm(run, target, base_rate=100, timeout_seconds=0.1)
+    assert failed(report) == {"timeout": 20}
+
+
+@pytest.mark.parametrize("plain_calls", ["threads", "loop"])
+def test_each_call_has_a_copy_of_the_context(run: Run, plain_calls: str) -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
+    variable.set(0)
+
+    def target(msg: Any) -> bool:
+        is_untouched = variable.get() == 0
+        variable.set(1)
+        return is_untouched
+
+    assert storm(run, target, plain_calls=plain_calls)["messages_processed"] == 200
+
+
+def test_it_runs_on_the_loop_if_asked_to(run: Run) -> None:
+    main = threading.current_thread()
+    report = storm(run, lambda msg: threading.current_thread() is main, plain_calls="loop")
+    assert report["messages_processed"] == 200
+
+
+def test_futures_are_awaited_too(run: Run) -> None:
+    async def main() -> Any:
+        loop = asyncio.get_running_loop()
+
+        def target(msg: Any) -> asyncio.Future[bool]:
+            future: asyncio.Future[bool] = loop.create_future()
+            loop.call_soon(future.set_result, True)
+            return future
+
+        from tickstorm import LoadGenerator
+
+        generator = LoadGenerator(target, base_rate=1000, plain_calls="loop", progress=False)
+        return await generator.run_load_test(0.2, 1)
+
+    assert run(main())["messages_processed"] == 200
+
+
+def test_exit_in_a_thread_is_said_and_counted(run: Run) -> None:
+    def target(msg: Any) -> bool:
+        raise KeyboardInterrupt
+
+    assert failed(storm(run, target)) == {"KeyboardInterrupt": 200}
