@@ -185,7 +185,7 @@ impl Outlet for CallOutlet {
         self.early.is_some()
     }
 
-    fn finish(&mut self, _patience: Duration) {
+    fn finish(&mut self, _patience: Duration, _is_over: &dyn Fn() -> bool) {
         for task in self.tasks.drain(..).flatten() {
             task.abort();
         }

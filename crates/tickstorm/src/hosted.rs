@@ -374,7 +374,7 @@ impl Outlet for HostedOutlet {
         has_news
     }
 
-    fn finish(&mut self, _patience: Duration) {
+    fn finish(&mut self, _patience: Duration, _is_over: &dyn Fn() -> bool) {
         let mut state = self.calls.state();
         state.is_over = true;
         state.waiting.clear();

@@ -53,8 +53,9 @@ pub(crate) trait Outlet {
     /// Blocks until the timeout is over or something has happened; zero only looks. Whether something has.
     fn wait(&mut self, timeout: Duration) -> bool;
 
-    /// Ends all lanes, and waits at most so long for the target to take what the kernel still holds and to agree.
-    fn finish(&mut self, patience: Duration);
+    /// Ends all lanes, and waits at most so long for the target to take what the kernel still holds and to agree. One that
+    /// waits longer, for a reason of its own, looks whether it `is_over`.
+    fn finish(&mut self, patience: Duration, is_over: &dyn Fn() -> bool);
 
     /// Every message that is due by then was added.
     fn reached(&mut self, _now_ns: u64) {}

@@ -191,7 +191,7 @@ mod tests {
             self.clock.set(self.clock.get() + if slept > 0 { slept + self.oversleeps_by_ns } else { 300 });
             false
         }
-        fn finish(&mut self, _: Duration) {}
+        fn finish(&mut self, _: Duration, _: &dyn Fn() -> bool) {}
     }
 
     #[test]

@@ -346,7 +346,7 @@ impl Outlet for PushOutlet {
             || self.reconnector.has_news()
     }
 
-    fn finish(&mut self, patience: Duration) {
+    fn finish(&mut self, patience: Duration, _is_over: &dyn Fn() -> bool) {
         // A socket that is closed while replies still come in is reset, and with it go the messages that the target has
         // not read yet: so its own close is waited for.
         let until = Instant::now() + patience;

@@ -7,7 +7,7 @@ pub(crate) use orders::*;
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -163,7 +163,8 @@ impl<O: Outlet> Worker<O> {
             _ if self.orders.taken_is_processed => Duration::from_nanos(self.orders.timeout_ns),
             _ => PATIENCE,
         };
-        self.outlet.finish(patience);
+        let shared = Arc::clone(&self.links.shared);
+        self.outlet.finish(patience, &|| shared.command() == Command::Abort);
         self.outlet.settle(&mut self.recording);
         let measured_ns = self.measured(now);
         for lane in &mut self.lanes {

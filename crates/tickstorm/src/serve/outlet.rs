@@ -221,7 +221,7 @@ impl ServeOutlet {
     }
 
     /// Lets the clients read what waits for them and watches them until they rest.
-    fn fall_silent(&mut self) {
+    fn fall_silent(&mut self, is_over: &dyn Fn() -> bool) {
         let longest = self.floor.spec.silence;
         let is_probed = !longest.is_zero();
         if is_probed {
@@ -232,7 +232,7 @@ impl ServeOutlet {
         loop {
             let now = Instant::now();
             let is_certain = !is_probed || self.gallery.is_certain();
-            if now >= deadline || is_certain && self.floor.is_drained() {
+            if now >= deadline || is_over() || is_certain && self.floor.is_drained() {
                 return;
             }
             self.wait((deadline - now).min(SILENCE_LOOK));
@@ -360,7 +360,7 @@ impl Outlet for ServeOutlet {
         self.mind_sockets();
     }
 
-    fn finish(&mut self, patience: Duration) {
+    fn finish(&mut self, patience: Duration, is_over: &dyn Fn() -> bool) {
         self.counts.are_closed.store(true, Relaxed);
         self.floor.close_windows();
         let stopped_ns = self.now();
@@ -370,7 +370,7 @@ impl Outlet for ServeOutlet {
         self.mind_sockets();
         // A run that is aborted does not wait for what its clients may still have to do.
         if patience > ABORTED {
-            self.fall_silent();
+            self.fall_silent(is_over);
         }
         self.take_leave();
         let outcome = Outcome {

@@ -318,7 +318,7 @@ impl Outlet for Chaos {
         is_news
     }
 
-    fn finish(&mut self, _: Duration) {
+    fn finish(&mut self, _: Duration, _: &dyn Fn() -> bool) {
         for lane in &mut self.lanes {
             for sent in &mut lane.messages {
                 let is_measured = sent.due_ns >= self.measured_from_ns;
