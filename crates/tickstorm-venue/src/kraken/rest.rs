@@ -589,7 +589,8 @@ mod tests {
         let instruments: Vec<Instrument> = listing
             .instruments
             .iter()
-            .map(|instrument| Instrument { start_price: 0, ..instrument.clone() })
+            // The venue says nothing of its lots but their places.
+            .map(|instrument| Instrument { start_price: 0, lot: 1, ..instrument.clone() })
             .collect();
         assert_eq!(read, Listing { instruments: instruments.into(), assets: listing.assets.clone() });
     }
