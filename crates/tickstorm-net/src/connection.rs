@@ -84,7 +84,7 @@ pub enum ConnectError {
         /// Where to, without the query.
         endpoint: String,
         /// What was wrong.
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// Nobody listens, or the connection broke before it was open.
     #[error("cannot connect to {endpoint}")]
@@ -169,7 +169,7 @@ impl Connection {
             Some(trust) => {
                 trust.connect(stream, &endpoint.host(), deadline).map_err(|error| match error {
                     TlsError::Socket { source, .. } => failed(source),
-                    source => ConnectError::Tls { endpoint: name(), source },
+                    source => ConnectError::Tls { endpoint: name(), source: Box::new(source) },
                 })?
             }
             None => Transport::plain(stream).map_err(failed)?,

@@ -35,6 +35,7 @@ pub(crate) enum Greeting {
     None,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a peer is boxed as a whole")]
 #[derive(Debug)]
 enum Peer {
     Opening(Opening),

@@ -122,9 +122,8 @@ fn a_server_that_nobody_vouches_for_is_refused() {
     let trust = Trust::of_pem(other.as_bytes()).unwrap();
     let endpoint: Endpoint = format!("wss://{}/", server.address).parse().unwrap();
     let error = Connection::connect_trusting(&endpoint, &trust, PATIENCE).unwrap_err();
-    let ConnectError::Tls { source: TlsError::Handshake { source, .. }, .. } = &error else {
-        panic!("{error:?}")
-    };
+    let ConnectError::Tls { source, .. } = &error else { panic!("{error}") };
+    let TlsError::Handshake { source, .. } = &**source else { panic!("{error:?}") };
     assert!(source.to_string().contains("invalid peer certificate"), "{source}");
     server.thread.join().unwrap();
 }
