@@ -240,7 +240,7 @@ fn where_nothing_was_owed_nothing_is_proved() {
     let server = Server::start(&["--clients", "0", "--duration", "300ms"]);
     let report = server.report(96);
     assert!(report.reasons().contains("nothing was owed"), "{}", report.reasons());
-    assert_eq!(report.list("/served/clients"), [json!(0); 0]);
+    assert_eq!(report.list("/served/clients").len(), 0);
 }
 
 #[test]
