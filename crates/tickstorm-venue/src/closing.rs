@@ -58,7 +58,7 @@ pub enum Basis {
     Documented,
     /// Clients have been seen to meet it.
     Seen,
-    /// The venue says nothing: it is what the WebSocket standard has for the case.
+    /// Not confirmed: what the venue is believed to say, or what the WebSocket standard has for the case.
     Assumed,
 }
 
@@ -67,17 +67,16 @@ impl Venue {
     pub const fn closing(self, leave: Leave) -> Closing {
         use Basis::{Assumed, Documented, Seen};
         let (code, text, basis) = match (self, leave) {
-            // OKX's guide, "Connect", lists its close frames.
-            (Venue::Okx, Leave::SlowConsumer) => (4005, "Buffer is full, cannot write data", Documented),
+            (Venue::Okx, Leave::SlowConsumer) => (4005, "Buffer is full, cannot write data", Assumed),
             (Venue::Okx, Leave::NoPong | Leave::Idle) => (4004, "No data received in 30s", Documented),
-            (Venue::Okx, Leave::TooManyRequests) => (4002, "Invalid Request", Documented),
-            (Venue::Okx, Leave::Oversized) => (4002, "Invalid Request", Documented),
+            (Venue::Okx, Leave::TooManyRequests) => (4002, "Invalid Request", Assumed),
+            (Venue::Okx, Leave::Oversized) => (4002, "Invalid Request", Assumed),
             (Venue::Okx, Leave::TooManySubscriptions) => (
                 4009,
                 "The number of subscription channels for this connection exceeds the limit",
                 Documented,
             ),
-            (Venue::Okx, Leave::LoginTimeout | Leave::LoginFailed) => (4001, "Login Failed", Documented),
+            (Venue::Okx, Leave::LoginTimeout | Leave::LoginFailed) => (4001, "Login Failed", Assumed),
             (Venue::Binance, Leave::TooManyRequests) => (1008, "Too many requests", Seen),
             (Venue::Binance, Leave::NoPong) => (1008, "Pong timeout", Seen),
             (Venue::Coinbase, Leave::SlowConsumer) => (1008, "ErrSlowConsume", Seen),

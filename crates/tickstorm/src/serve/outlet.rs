@@ -236,22 +236,27 @@ impl ServeOutlet {
                 return;
             }
             self.wait((deadline - now).min(SILENCE_LOOK));
-            let mut ready = std::mem::take(&mut self.ready);
-            for event in ready.drain(..) {
-                let now_ns = self.now();
-                if event.writable {
-                    self.floor.go_on(event.key, now_ns);
-                }
-                if event.readable {
-                    self.floor.hear_silently(event.key, now_ns);
-                }
-            }
-            self.ready = ready;
+            self.hear_out();
             let now_ns = self.now();
             self.floor.flush(now_ns);
             self.floor.gauge_queues(&self.gallery);
             self.mind_sockets();
         }
+    }
+
+    /// Goes on sending what waits, and hears clients without answering.
+    fn hear_out(&mut self) {
+        let mut ready = std::mem::take(&mut self.ready);
+        for event in ready.drain(..) {
+            let now_ns = self.now();
+            if event.writable {
+                self.floor.go_on(event.key, now_ns);
+            }
+            if event.readable {
+                self.floor.hear_silently(event.key, now_ns);
+            }
+        }
+        self.ready = ready;
     }
 
     fn take_leave(&mut self) {
@@ -270,17 +275,7 @@ impl ServeOutlet {
         while self.floor.keys().next().is_some() && Instant::now() < deadline {
             self.mind_sockets();
             self.wait(SILENCE_LOOK);
-            let mut ready = std::mem::take(&mut self.ready);
-            for event in ready.drain(..) {
-                let now_ns = self.now();
-                if event.writable {
-                    self.floor.go_on(event.key, now_ns);
-                }
-                if event.readable {
-                    self.floor.hear_silently(event.key, now_ns);
-                }
-            }
-            self.ready = ready;
+            self.hear_out();
         }
         let now_ns = self.now();
         for key in self.floor.keys().collect::<Vec<_>>() {
