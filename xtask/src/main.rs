@@ -23,8 +23,8 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   check           everything, cheapest first: rustfmt, layers, clippy, docs, cargo-deny, then the tests
-  test            every test in Rust, with rustfmt and layers first; installs what they need under target/xtask
-  python          builds the Python package and tests it in a fresh environment
+  test            every test, with rustfmt and layers first; installs what they need under target/xtask
+  python          builds the Python package and tests it in a fresh environment, which is the last step of `test`
   bench [FILTER]  the benches, or those whose `crate/bench` contains FILTER
   schema          write schema/report-1.schema.json anew from the report's types
   fingerprints    write testdata/fingerprints anew: the frozen hashes of generated streams
@@ -184,7 +184,8 @@ fn all_tests(workspace: &Workspace, place: Place, steps: &mut Steps) -> Result<(
     })?;
     let tested = steps
         .run("tests", || cargo_test(&["--all-targets"], python.as_deref(), &mut tally))
-        .and_then(|()| steps.run("doc tests", || cargo_test(&["--doc"], None, &mut tally)));
+        .and_then(|()| steps.run("doc tests", || cargo_test(&["--doc"], None, &mut tally)))
+        .and_then(|()| steps.run("python", || python::test(workspace, place, &mut tally)));
     steps.count(tally);
     tested?;
     ensure!(tally.passed > 0, "no test ran");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -118,6 +119,19 @@ def test_a_client_of_the_same_loop_is_told_everything(run: Run) -> None:
     assert report["messages_processed"] == report["total_messages"] > 0
     assert client["owed"] == client["delivered"] + client["folded"]
     assert frames >= client["traffic"]["frames"] > 0
+
+
+def test_a_client_of_the_same_process_is_seen_to_rest(run: Run) -> None:
+    async def main() -> Report:
+        async with quick(silence_seconds=30, cadence="realtime") as exchange:
+            client = asyncio.create_task(read(exchange.ws_url("binance"), TRADES))
+            report = await exchange.finished()
+            await client
+        return report
+
+    (client,) = run(main())["served"]["clients"]
+    assert client["process"]["pid"] == os.getpid()
+    assert client["last"]["basis"] == "exact", client["last"]["text"]
 
 
 def test_tls_is_vouched_for_by_an_authority_of_its_own(run: Run) -> None:

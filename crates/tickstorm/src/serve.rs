@@ -217,9 +217,15 @@ impl Exchange {
             self.outlet.attend(&self.markets, ATTEND);
         }
         // What clients do while they are told nothing is what they do without us.
-        let calm_until = Instant::now() + if wanted > 0 { calm } else { Duration::ZERO };
-        while Instant::now() < calm_until && !is_enough() {
-            self.outlet.attend(&self.markets, ATTEND.min(calm_until - Instant::now()));
+        let calm = if wanted > 0 { calm } else { Duration::ZERO..=Duration::ZERO };
+        let calm_began = Instant::now();
+        loop {
+            let until = if self.outlet.is_restless() { calm.end() } else { calm.start() };
+            let left = until.saturating_sub(calm_began.elapsed());
+            if left.is_zero() || is_enough() {
+                break;
+            }
+            self.outlet.attend(&self.markets, ATTEND.min(left));
         }
         let Exchange { plan, front, outlet, served, markets } = self;
         Ok(run::start_serving(plan, outlet, markets, served.behind(front))?)

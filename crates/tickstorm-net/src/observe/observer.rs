@@ -46,6 +46,7 @@ pub struct Gauges {
     voluntary_switches: AtomicU64,
     threads: AtomicU64,
     resident_bytes: AtomicU64,
+    restless: AtomicBool,
     silent: AtomicBool,
     name: Mutex<Option<String>>,
     finding: Mutex<Option<Finding>>,
@@ -75,7 +76,7 @@ impl Observer {
     /// tell nothing it runs all the same, and sees nothing but our own queue.
     pub fn start(origin: Instant) -> io::Result<Self> {
         let (orders, taken) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("observer".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("tickstorm-observer".into()).spawn(move || {
             Eye::new(origin).run(&taken);
         })?;
         Ok(Self { orders, thread: Some(thread), next: AtomicU64::new(0) })
@@ -157,6 +158,7 @@ impl Gauges {
             voluntary_switches: unknown(),
             threads: unknown(),
             resident_bytes: unknown(),
+            restless: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             name: Mutex::new(None),
             finding: Mutex::new(None),
@@ -213,6 +215,11 @@ impl Gauges {
         known(&self.resident_bytes)
     }
 
+    /// Whether the client does this and that while it gets nothing, as far as it was seen: more of it should be.
+    pub fn is_restless(&self) -> bool {
+        self.restless.load(Ordering::Relaxed)
+    }
+
     /// Whether a silence is under way.
     pub fn is_silent(&self) -> bool {
         self.silent.load(Ordering::Acquire)
@@ -267,6 +274,7 @@ struct Observed {
     inode: u32,
     pid: Option<u32>,
     idle: Idle,
+    looks: u32,
     now: Now,
 }
 
@@ -321,8 +329,16 @@ impl Eye {
     fn obey(&mut self, order: Order) -> bool {
         match order {
             Order::Watch { number, local, peer, gauges } => {
-                let observed =
-                    Observed { local, peer, gauges, inode: 0, pid: None, idle: Idle::new(), now: Now::Feed };
+                let observed = Observed {
+                    local,
+                    peer,
+                    gauges,
+                    inode: 0,
+                    pid: None,
+                    idle: Idle::new(),
+                    looks: 0,
+                    now: Now::Feed,
+                };
                 self.connections.insert(number, observed);
                 self.owners_sought_at = None;
             }
@@ -445,6 +461,10 @@ impl Observed {
             Now::Calm => {
                 if let Some(activity) = activity {
                     self.idle.on_sample(at_ns, activity);
+                    self.looks += 1;
+                    if self.looks.is_multiple_of(JUDGED_EVERY) {
+                        gauges.restless.store(self.idle.is_restless(), Ordering::Relaxed);
+                    }
                 }
             }
             Now::Silence(silence) => {
@@ -465,6 +485,9 @@ const UNKNOWN: u64 = u64::MAX;
 const OWNERS_EVERY: Duration = Duration::from_secs(2);
 
 const MEMORY_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks from one judgement of what is idling to the next.
+const JUDGED_EVERY: u32 = 20;
 
 /// A round of looks is at most a third of the thread's time.
 const LEAVE_ALONE: u32 = 3;

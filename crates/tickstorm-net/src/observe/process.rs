@@ -26,7 +26,8 @@ pub struct Activity {
 /// Reads the [`Activity`] of one or several processes of this host from `/proc`.
 ///
 /// A sample takes some 10 us and 5 us for each thread, 15 us more for each that has run in between: fit for some
-/// hundred samples a second, though not on the thread that sends.
+/// hundred samples a second, though not on the thread that sends. Of our own process, threads of ours, named
+/// `tickstorm-...`, are left out: the others may be a client's.
 #[derive(Debug)]
 pub struct ProcessWatch {
     proc: PathBuf,
@@ -48,6 +49,8 @@ struct Process {
 
 #[derive(Debug, Default)]
 struct Thread {
+    /// Whether it is one of ours.
+    is_ours: bool,
     /// How often it was put on a CPU.
     times_run: u64,
     seen: Activity,
@@ -136,8 +139,13 @@ impl Process {
             stays
         });
         for tid in tids {
+            let folder = folder.join(tid.to_string());
+            let thread = self.threads.entry(tid).or_insert_with(|| Thread {
+                is_ours: self.pid == std::process::id() && is_ours(&folder, text),
+                ..Thread::default()
+            });
             // A thread that ends right now keeps what was seen of it.
-            let _ = self.threads.entry(tid).or_default().sample(&folder.join(tid.to_string()), text);
+            let _ = thread.sample(&folder, text);
         }
     }
 
@@ -150,6 +158,9 @@ impl Process {
 
 impl Thread {
     fn sample(&mut self, folder: &Path, text: &mut String) -> io::Result<()> {
+        if self.is_ours {
+            return Ok(());
+        }
         read(&folder.join("schedstat"), text)?;
         let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().unwrap_or(0));
         let mut next = || numbers.next().unwrap_or(0);
@@ -185,6 +196,10 @@ impl Activity {
             threads: self.threads,
         }
     }
+}
+
+fn is_ours(folder: &Path, text: &mut String) -> bool {
+    read(&folder.join("comm"), text).is_ok_and(|()| text.starts_with("tickstorm-"))
 }
 
 fn read(path: &Path, text: &mut String) -> io::Result<()> {

@@ -36,7 +36,8 @@ impl Default for SilenceLimits {
 
 /// What a client does when there is nothing to do: connected and subscribed, before the feed starts.
 ///
-/// One or two seconds are good, with what a client does now and then in them. The last ten are kept.
+/// One or two seconds are good, and some more of a client that [is restless](Idle::is_restless), with what it does now
+/// and then in them. The last ten are kept.
 #[derive(Debug, Clone, Default)]
 pub struct Idle {
     trace: Trace,
@@ -57,6 +58,11 @@ impl Idle {
     /// How long the client was looked at.
     pub fn lasted(&self) -> Duration {
         Duration::from_nanos(self.trace.span().map_or(0, |(first, last)| last - first))
+    }
+
+    /// Whether the client does this and that by itself: the more of it is known, the better.
+    pub fn is_restless(&self) -> bool {
+        reference(&self.trace).is_some_and(|idle| !idle.is_quiet())
     }
 }
 
@@ -188,9 +194,11 @@ impl Silence {
     pub fn on_sample(&mut self, sample: &Sample) -> bool {
         let at_ns = sample.at_ns.max(self.last_at_ns);
         self.last_at_ns = at_ns;
-        self.our_queue.on_look(at_ns, Some(sample.our_queue));
-        self.our_kernel.on_look(at_ns, sample.our_kernel);
-        self.client_queue.on_look(at_ns, sample.client_queue);
+        // What has left one place for good is what the next one can be done with.
+        self.our_queue.on_look(at_ns, Some(sample.our_queue), true);
+        self.our_kernel.on_look(at_ns, sample.our_kernel, self.our_queue.is_empty());
+        let is_sent = self.our_queue.is_empty() && (!self.our_kernel.known || self.our_kernel.is_empty());
+        self.client_queue.on_look(at_ns, sample.client_queue, is_sent);
         match &sample.activity {
             Some(activity) => {
                 self.seen = true;
@@ -316,6 +324,7 @@ impl Silence {
         match self.idle.as_ref().filter(|idle| !idle.always_busier_than(&tail)) {
             Some(idle) => self.judge_against(&bins, read, rest, idle, Known::Before),
             None => {
+                let known = if self.idle.is_some() { Known::ToBeLess } else { Known::After };
                 // What is left over at the end must speak for itself, the more of it the better.
                 let mut from = bins.len() - rest;
                 loop {
@@ -324,7 +333,7 @@ impl Silence {
                     let rested_from = work.map_or(read, |(_, end)| end);
                     let longer = bins.len() - (bins.len() - rested_from.min(bins.len())) / 2;
                     if longer >= from {
-                        return self.judge_against(&bins, read, rest, &tail, Known::After);
+                        return self.judge_against(&bins, read, rest, &tail, known);
                     }
                     from = longer;
                 }
@@ -337,7 +346,7 @@ impl Silence {
         if idle.is_as_busy_as_work() {
             return match known {
                 Known::Before => Rest::Never(NEVER_RESTS),
-                Known::After => Rest::Open(NEVER_RESTS),
+                Known::After | Known::ToBeLess => Rest::Open(NEVER_RESTS),
             };
         }
         let quiet = idle.is_quiet();
@@ -349,7 +358,7 @@ impl Silence {
         if !quiet {
             needed = needed.max(NOISY_REST_BINS).max(3 * idle.longest_pause().min(NOISY_REST_BINS));
         }
-        if known == Known::After && rested > read {
+        if known != Known::Before && rested > read {
             // What it does now and then has not been seen yet.
             needed = needed.max(UNKNOWN_REST_BINS).max((rested - read) / 2);
         }
@@ -367,7 +376,10 @@ impl Silence {
                 }
                 self.rests_since(at, blur + idle.longest_stretch())
             }
-            _ if rested > read => self.rests_since(rested, blur + idle.longest_stretch()),
+            // On a busy machine what it does by itself takes longer, and may just have begun when the feed stopped.
+            _ if quiet && rested > read || rested > read + envelope.shortest_noticed() => {
+                self.rests_since(rested, blur + idle.longest_stretch())
+            }
             _ => self.rested_at_once(read, envelope.shortest_noticed()),
         }
     }
@@ -394,6 +406,8 @@ enum Known {
     Before,
     /// From the end of the silence itself.
     After,
+    /// From there, too, and from before the feed that it did even more then.
+    ToBeLess,
 }
 
 /// Whether the record is busier than the idling from this bin on, for one second or for twice as long and so on:
@@ -440,7 +454,7 @@ fn end_of_work(
     }
     // And what comes again and again in the later half of it belongs to the idling.
     let later = bins.slice((bins.len() + read) / 2, bins.len());
-    if known == Known::After || later.len() < LEARNT_FROM_BINS || later.exceeds_mean_of(idle) {
+    if known != Known::Before || later.len() < LEARNT_FROM_BINS || later.exceeds_mean_of(idle) {
         return None;
     }
     let work = envelope.or(&Envelope::of(&later)).work(bins, 0);
@@ -460,33 +474,42 @@ fn reference(trace: &Trace) -> Option<Bins> {
     Some(if settled || late.len() < IDLE_AT_LEAST_BINS { bins } else { late })
 }
 
-/// A queue that empties while nothing is added.
+/// A queue that empties while nothing is added. What comes later, an answer or a farewell, is no backlog.
 #[derive(Debug, Clone)]
 struct Emptying {
     known: bool,
     since_ns: Option<u64>,
     looked_at_ns: u64,
+    /// Empty at two looks in a row: between the queues of one look something may have moved on.
+    is_done: bool,
 }
 
 impl Emptying {
     fn new(from_ns: u64) -> Self {
-        Self { known: false, since_ns: None, looked_at_ns: from_ns }
+        Self { known: false, since_ns: None, looked_at_ns: from_ns, is_done: false }
     }
 
-    fn on_look(&mut self, at_ns: u64, bytes: Option<u64>) {
-        let Some(bytes) = bytes else { return };
+    /// `is_last` says that nothing can come from the queue before this one any more.
+    fn on_look(&mut self, at_ns: u64, bytes: Option<u64>, is_last: bool) {
+        let Some(bytes) = bytes.filter(|_| !self.is_done) else { return };
         self.known = true;
         if bytes > 0 {
             self.since_ns = None;
         } else if self.since_ns.is_none() {
             // It was at some time between two looks.
             self.since_ns = Some(self.looked_at_ns.midpoint(at_ns));
+        } else {
+            self.is_done = is_last;
         }
         self.looked_at_ns = at_ns;
     }
 
     fn empty_since(&self) -> Option<u64> {
         self.since_ns
+    }
+
+    fn is_empty(&self) -> bool {
+        self.since_ns.is_some()
     }
 }
 

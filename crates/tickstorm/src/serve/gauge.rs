@@ -103,6 +103,11 @@ impl Gallery {
         }
     }
 
+    /// Whether somebody does this and that without a feed.
+    pub(super) fn is_restless(&self) -> bool {
+        self.watches.values().any(|watch| watch.gauges().is_restless())
+    }
+
     pub(super) fn feed_begins(&mut self) {
         self.is_feeding = true;
         self.watches.values().for_each(Watch::calm_ends);

@@ -119,6 +119,11 @@ impl ServeOutlet {
         self.floor.subscribed()
     }
 
+    /// Whether some client does this and that while the market stands still.
+    pub(super) fn is_restless(&self) -> bool {
+        self.gallery.is_restless()
+    }
+
     /// Serves clients while the market stands still, for at most so long.
     pub(super) fn attend(&mut self, markets: &Markets, timeout: Duration) {
         self.wait(timeout);
@@ -228,7 +233,8 @@ impl ServeOutlet {
             let stopped_ns = self.now();
             self.gallery.fall_silent(stopped_ns, SilenceLimits { longest, ..SilenceLimits::default() });
         }
-        let deadline = Instant::now() + longest.max(DRAIN_MIN);
+        // The observer's last look comes after the end of its silence, and must not see our farewell.
+        let deadline = Instant::now() + (longest + LAST_LOOK).max(DRAIN_MIN);
         loop {
             let now = Instant::now();
             let is_certain = !is_probed || self.gallery.is_certain();
@@ -395,6 +401,8 @@ pub(super) const TURN_BYTES: usize = 192 << 10;
 const MAX_REQUEST: usize = 64 << 10;
 
 /// How often clients are looked at while nothing is sent to them.
+const LAST_LOOK: Duration = Duration::from_millis(250);
+
 const SILENCE_LOOK: Duration = Duration::from_millis(2);
 
 /// What waits for the clients at the end may take this long, whatever is probed.

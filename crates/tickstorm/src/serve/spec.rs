@@ -85,9 +85,10 @@ impl ServeSpec {
         flags
     }
 
-    /// How long clients are looked at before the clock starts, to know what they do without a feed.
-    pub(super) fn calm(&self) -> Duration {
-        if self.silence.is_zero() { Duration::ZERO } else { CALM }
+    /// How long clients are looked at before the clock starts, to know what they do without a feed: those that do
+    /// nothing, and those that are restless.
+    pub(super) fn calm(&self) -> RangeInclusive<Duration> {
+        if self.silence.is_zero() { Duration::ZERO..=Duration::ZERO } else { CALM }
     }
 }
 
@@ -135,8 +136,8 @@ impl FromStr for ApiKey {
 /// What a client's queue may be, in bytes: room for a few frames, and what a machine may have.
 pub const CLIENT_QUEUES: RangeInclusive<usize> = 64 << 10..=16 << 30;
 
-/// A second and a half shows what a client does now and then.
-const CALM: Duration = Duration::from_millis(1500);
+/// A second and a half shows whether a client does things now and then, four how much that can come to.
+const CALM: RangeInclusive<Duration> = Duration::from_millis(1500)..=Duration::from_secs(4);
 
 words! {
     /// What happens to a client for which more waits than its queue holds.

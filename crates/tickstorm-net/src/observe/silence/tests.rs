@@ -74,6 +74,7 @@ impl Process {
 const CALM_END: u64 = 2_000 * MS;
 const STOP: u64 = 5_000 * MS;
 const END: u64 = STOP + 12_000 * MS;
+const LONG_END: u64 = STOP + 31_000 * MS;
 
 /// When each queue is empty, after the stop.
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,6 +86,8 @@ struct Drained {
 
 struct Probe {
     calm: bool,
+    calm_ends: u64,
+    longest: u64,
     seen: bool,
     drained: Drained,
     /// Looks come this much too late, by turns.
@@ -93,7 +96,15 @@ struct Probe {
 
 impl Default for Probe {
     fn default() -> Self {
-        Self { calm: true, seen: true, drained: Drained::default(), late: [0, MS, 3 * MS, 0] }
+        let longest = SilenceLimits::default().longest.as_nanos() as u64;
+        Self {
+            calm: true,
+            calm_ends: CALM_END,
+            longest,
+            seen: true,
+            drained: Drained::default(),
+            late: [0, MS, 3 * MS, 0],
+        }
     }
 }
 
@@ -105,11 +116,13 @@ impl Probe {
                 .take_while(move |at| *at < to)
         };
         let mut idle = Idle::new();
-        for at_ns in looks(0, CALM_END) {
+        for at_ns in looks(0, self.calm_ends) {
             idle.on_sample(at_ns, process.activity(at_ns));
         }
-        let mut silence = Silence::new(STOP, self.calm.then_some(&idle), SilenceLimits::default());
-        for at_ns in looks(STOP, END) {
+        let limits =
+            SilenceLimits { longest: Duration::from_nanos(self.longest), ..SilenceLimits::default() };
+        let mut silence = Silence::new(STOP, self.calm.then_some(&idle), limits);
+        for at_ns in looks(STOP, STOP + self.longest + 1_000 * MS) {
             let bytes = |drained_ns: u64| if at_ns < STOP + drained_ns { 1000 } else { 0 };
             let over = silence.on_sample(&Sample {
                 at_ns,
@@ -140,6 +153,28 @@ fn idling(kind: usize, seed: u64) -> Process {
 }
 
 const KINDS_OF_IDLING: usize = 6;
+
+fn interpreter(seed: u64) -> Process {
+    let mut stream = tickstorm_random::Seed::new(seed).stream("noise", 0);
+    let mut between = |from: u64, to: u64| from + stream.word() % (to - from);
+    let mut process = Process::default().every(100 * MS, MS / 10, 0, LONG_END);
+    let mut at_ns = between(0, 500 * MS);
+    while at_ns < LONG_END {
+        at_ns += between(300 * MS, 800 * MS);
+        let run_ns = between(10 * MS, 30 * MS);
+        // Each time another thread wants the lock it is gone for a moment.
+        process = process.every(5 * MS, 5 * MS - MS / 10, at_ns, at_ns + run_ns);
+        at_ns += run_ns;
+    }
+    for (least, most) in [(5, 20), (5, 50)] {
+        let mut at_ns = 0;
+        while at_ns < LONG_END {
+            process = process.runs(at_ns, at_ns + MS / 10);
+            at_ns += between(least * MS, most * MS);
+        }
+    }
+    process
+}
 
 /// A backlog that is worked off until `age` after the stop.
 fn working(kind: usize, idle: Process, age: u64, seed: u64) -> Process {
@@ -175,6 +210,24 @@ fn a_client_that_keeps_up_is_never_accused_however_it_idles() {
             assert_eq!(finding.place, None, "{what}");
         }
     }
+}
+
+/// An interpreter with timers, a log and a collector of garbage.
+#[test]
+fn what_an_interpreter_does_by_itself_is_told_from_work() {
+    let mut unknown = 0;
+    for seed in 0..400 {
+        let process = interpreter(seed);
+        let finding = Probe { calm_ends: 4_000 * MS, longest: 30_000 * MS, ..Probe::default() }.run(&process);
+        if finding.basis == Basis::Unknown {
+            eprintln!("seed {seed}: {:?}", finding.reason);
+            unknown += 1;
+        } else {
+            check_age(&finding, 0, &format!("seed {seed}"));
+            assert_eq!(finding.place, None, "seed {seed}");
+        }
+    }
+    assert!(unknown == 0, "{unknown} unknown");
 }
 
 #[test]
@@ -258,6 +311,30 @@ fn what_is_never_read_has_an_age_of_at_least_the_silence() {
     assert_eq!((finding.basis, finding.place), (Basis::LowerBound, Some(Place::ClientKernel)));
     let age = finding.age_ns.unwrap();
     assert!((10_000 * MS..10_020 * MS).contains(&age), "{age}");
+}
+
+#[test]
+fn what_comes_after_the_last_message_was_read_is_no_backlog() {
+    for (process, basis) in
+        [(idling(0, 0), Basis::Exact), (Process::default().every(MS, MS / 20, 0, END), Basis::Unknown)]
+    {
+        let mut silence = Silence::new(STOP, None, SilenceLimits::default());
+        let finding = (0..).map(|n| STOP + n * 5 * MS).find_map(|at_ns| {
+            // An answer to a ping of the client's own, say.
+            let later = u64::from(at_ns > STOP + 100 * MS) * 100;
+            let over = silence.on_sample(&Sample {
+                at_ns,
+                our_queue: 0,
+                our_kernel: Some(later),
+                client_queue: Some(later),
+                activity: Some(process.activity(at_ns)),
+            });
+            over.then(|| silence.finding())
+        });
+        let finding = finding.unwrap();
+        assert_eq!((finding.basis, finding.place), (basis, None), "{finding:?}");
+        assert!(finding.read_at_ns < Some(STOP + 10 * MS));
+    }
 }
 
 #[test]
