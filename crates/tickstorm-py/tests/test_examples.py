@@ -35,6 +35,15 @@ def test_a_pipeline_is_stepped_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].startswith("  1x  <Report ") and "150 messages, 0 failed" in lines[0]
 
 
+def test_a_strategy_takes_the_exchange_for_the_real_one(capsys: pytest.CaptureFixture[str]) -> None:
+    report = asyncio.run(example("ccxt_strategy").main(seconds=3, multiplier=2))
+    assert report["messages_processed"] == report["total_messages"] > 0
+    (client,) = report["served"]["clients"]
+    assert client["venue"] == "okx" and client["delivered"] > 0 and client["lost"] == 0
+    books = int(capsys.readouterr().out.splitlines()[-1].split(" books")[0].replace(",", ""))
+    assert books >= 5
+
+
 def test_the_drop_in_module_is_all_that_an_own_one_did(tmp_path: Path) -> None:
     import json
     import subprocess

@@ -38,7 +38,7 @@ def pointed_at(client: Any, exchange: MockExchange, venue: str) -> Any:
     return client
 
 
-@pytest.mark.parametrize("venue", ["binance", "bybit", "kraken", "okx"])
+@pytest.mark.parametrize("venue", ["binance", "bybit", "coinbase", "kraken", "okx"])
 def test_ccxt_keeps_books_that_are_not_crossed(mock_exchange: MockExchanges, venue: str) -> None:
     updates = 0
 
