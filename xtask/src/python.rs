@@ -28,14 +28,28 @@ pub(crate) fn test(workspace: &Workspace, place: Place, tally: &mut Tally) -> Re
     // Of the whole workspace, so that it is the one that its tests have built.
     run(cargo().args(["build", "--workspace", "--bin", "tickstorm"]))?;
     let program = workspace.target.join("debug").join(format!("tickstorm{}", std::env::consts::EXE_SUFFIX));
-    let mut pytest = Command::new(&fresh);
-    pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).current_dir(PACKAGE);
-    // The program refuses TICKSTORM_ variables that it does not know.
-    pytest.env_remove(peers::PYTHON_VARIABLE).env("PROGRAM_TO_COMPARE_WITH", program);
-    run_tests(&mut pytest, tally)?;
+    run_tests(pytest(&fresh).env("PROGRAM_TO_COMPARE_WITH", program), tally)?;
+    // Tasks begin otherwise from Python 3.12 on.
+    let (_, tested) = version(&python)?;
+    if let Some((newest, path)) = found().pop().filter(|(newest, _)| *newest != tested) {
+        let folder = format!("newest-3.{newest}");
+        let newest = environment(workspace, &python, &path, &folder, &wheel, Some("requirements.txt"))?;
+        run_tests(
+            pytest(&newest).args(["tests/test_coroutines.py", "tests/test_plain_callables.py"]),
+            tally,
+        )?;
+    }
     run(Command::new(&fresh).args(["-m", "mypy", "python/tickstorm", "tests"]).current_dir(PACKAGE))?;
     run(Command::new(&fresh).args(["-m", "mypy.stubtest", "tickstorm"]).current_dir(PACKAGE))?;
     Ok(Outcome::Done)
+}
+
+fn pytest(python: &Path) -> Command {
+    let mut pytest = Command::new(python);
+    pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).current_dir(PACKAGE);
+    // The program refuses TICKSTORM_ variables that it does not know.
+    pytest.env_remove(peers::PYTHON_VARIABLE);
+    pytest
 }
 
 /// The package beside a plain asyncio implementation of the same interface, on the oldest and the newest Python here.

@@ -398,6 +398,8 @@ impl TaskMaker {
         }
         let options = PyDict::new(py);
         options.set_item("loop", event_loop)?;
+        // Python 3.11 writes a number into the name of each task that has none.
+        options.set_item("name", "tickstorm-call")?;
         if py.version_info() >= (3, 12) {
             options.set_item("eager_start", true)?;
         }
