@@ -311,7 +311,8 @@ impl<T: Read + Write> Floor<T> {
                     Incoming::Close(reason) => Said::Close(reason),
                 });
             });
-            if !said.is_empty() {
+            // A probe's pong does not keep a connection alive that the venue would close.
+            if said.iter().any(|said| !matches!(said, Said::Pong(_))) {
                 client.keep.heard_ns = now_ns;
             }
             for said in said.drain(..) {
@@ -519,7 +520,9 @@ impl<T: Read + Write> Floor<T> {
         for &key in &dirty {
             let Some(client) = self.clients[key].as_deref_mut() else { continue };
             client.is_dirty = false;
-            client.keep.said_ns = now_ns;
+            if client.link.frames_pushed() > std::mem::take(&mut client.controls) {
+                client.keep.said_ns = now_ns;
+            }
             let was_blocked = client.link.is_blocked();
             let Client { link, tally, .. } = client;
             let mut books = Booking {
@@ -612,7 +615,7 @@ impl<T: Read + Write> Floor<T> {
         }
         let Some(shop) = self.shops[client.venue as usize].as_deref_mut() else { return };
         let wire_ns = self.time.wire_ns(now_ns);
-        for folded in shop.folder.release(&mut client.folds) {
+        for folded in client.folds.release(&mut shop.publisher) {
             let Folded { stream, kind, due_ns, mut messages, .. } = folded;
             let Some(bytes) = folded.bytes else {
                 if messages > 0 {
@@ -644,10 +647,11 @@ impl<T: Read + Write> Floor<T> {
         self.touch(key);
     }
 
-    /// Adds a frame of this turn that tells nothing of the market.
+    /// Adds a control frame of this turn.
     pub(super) fn send(&mut self, key: usize, frame: std::ops::Range<usize>, now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         client.link.push(frame, now_ns, 0);
+        client.controls += 1;
         self.touch(key);
     }
 
