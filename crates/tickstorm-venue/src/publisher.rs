@@ -21,7 +21,7 @@ use std::ops::Range;
 use tickstorm_market::event::{AccountId, Body, BookChange, Kind, Message, Quote, Snapshot, Ticker, Trade};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
-use crate::decoded::{AssetBalance, Level, TradePrint};
+use crate::decoded::{AssetBalance, DepthUpdate, Level, TradePrint};
 use crate::encoder::Numbering;
 use crate::options::VenueOptions;
 use crate::protocol::Topic;
@@ -344,6 +344,13 @@ impl Publisher {
             }
             (What::Aggregates, Some(_)) => {}
         }
+    }
+
+    /// Appends an update of a book to which a caller has folded several of a stream, in the words of that stream and
+    /// numbered for no connection. `false` if the stream is not open, or the venue's updates cannot say it.
+    pub fn write_folded(&mut self, stream: StreamId, update: &DepthUpdate<'_>, out: &mut Vec<u8>) -> bool {
+        let feed = self.stream(stream).map(|stream| stream.feed);
+        feed.is_some_and(|feed| self.press.folded(feed, update, out))
     }
 
     /// Takes in the market's next message; messages come in the order of their due times. Hands `send` the frames that

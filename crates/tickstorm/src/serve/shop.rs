@@ -24,7 +24,7 @@ impl Shop {
             publisher: Publisher::new(venue, listing, start_unix_ns, spec.cadence, &spec.options),
             protocol: Protocol::with_options(venue, listing, &spec.options),
             rest: Rest::with_options(venue, listing, &spec.options),
-            folder: Folder::new(venue, listing, start_unix_ns),
+            folder: Folder::new(venue, listing),
             subscribers: Vec::new(),
         }
     }
