@@ -153,6 +153,11 @@ pub(super) struct PastClients {
 }
 
 impl PastClients {
+    /// Whether a client that is gone is among those that are told of one by one. The last ones are found first.
+    pub(super) fn remembers(&self, key: usize) -> bool {
+        self.kept.iter().rev().any(|client| client.key == key)
+    }
+
     fn add(&mut self, client: Past) {
         let Tally { delivered, folded, frames, bytes, .. } = client.tally;
         for (sum, more) in self.delivered.iter_mut().zip([delivered + folded, frames, bytes]) {

@@ -40,6 +40,8 @@ pub(crate) struct ServeOutlet {
     board: Board,
     results: Sender<Outcome>,
     gallery: Gallery,
+    /// Who came when the feed had stopped.
+    late: Vec<(Box<Arrival>, Entrance)>,
     opened: Instant,
     placed: usize,
     written: usize,
@@ -99,6 +101,7 @@ impl ServeOutlet {
             board,
             results,
             gallery: Gallery::new(observer),
+            late: Vec::new(),
             opened,
             placed: 0,
             written: 0,
@@ -216,7 +219,7 @@ impl ServeOutlet {
         }
         for (key, mut link) in std::mem::take(&mut self.floor.ended) {
             link.unwatch(&self.poller);
-            self.gallery.exit(key);
+            self.gallery.exit(key, self.floor.past.remembers(key));
         }
     }
 
@@ -237,6 +240,7 @@ impl ServeOutlet {
             }
             self.wait((deadline - now).min(SILENCE_LOOK));
             self.hear_out();
+            self.grade_late_posts();
             let now_ns = self.now();
             self.floor.flush(now_ns);
             self.floor.gauge_queues(&self.gallery);
@@ -259,12 +263,28 @@ impl ServeOutlet {
         self.ready = ready;
     }
 
-    fn take_leave(&mut self) {
-        // Who came at the last moment was not let in any more, but is told.
+    /// A client that is behind goes on telling its book as it catches up. Without an answer it would wait, and look as if
+    /// it rested.
+    fn grade_late_posts(&mut self) {
         while let Ok(ask) = self.asks.try_recv() {
-            if let Ask::Arrive { arrival, entrance } = ask {
-                self.arrive(*arrival, entrance, &MarketBooks(&[]));
+            match ask {
+                Ask::Grade { posted, reply } => {
+                    let now_ns = self.now();
+                    // Who asked may have gone.
+                    let _ = reply.send(self.floor.grader.grade(&posted, now_ns));
+                }
+                Ask::Arrive { arrival, entrance } => self.late.push((arrival, entrance)),
+                // It was asked just before the end: who waits for the answer hears that there is none.
+                Ask::Facts { .. } => {}
             }
+        }
+    }
+
+    fn take_leave(&mut self) {
+        self.grade_late_posts();
+        // Who came at the last moment was not let in any more, but is told.
+        for (arrival, entrance) in std::mem::take(&mut self.late) {
+            self.arrive(*arrival, entrance, &MarketBooks(&[]));
         }
         let now_ns = self.now();
         for key in self.floor.keys().collect::<Vec<_>>() {
