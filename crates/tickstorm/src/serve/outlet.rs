@@ -232,13 +232,16 @@ impl ServeOutlet {
             self.gallery.fall_silent(stopped_ns, SilenceLimits { longest, ..SilenceLimits::default() });
         }
         let deadline = Instant::now() + longest.max(DRAIN_MIN);
+        // A close frame that is seen in the last look would be taken for what the client has not read in all that time.
+        let given_up = if is_probed { deadline + LAST_LOOK } else { deadline };
         loop {
             let now = Instant::now();
             let is_certain = !is_probed || self.gallery.is_certain();
-            if now >= deadline || is_over() || is_certain && self.floor.is_drained() {
+            let is_over = is_over() || is_certain && (now >= deadline || self.floor.is_drained());
+            if now >= given_up || is_over {
                 return;
             }
-            self.wait((deadline - now).min(SILENCE_LOOK));
+            self.wait((given_up - now).min(SILENCE_LOOK));
             self.hear_out();
             self.grade_late_posts();
             let now_ns = self.now();
@@ -416,6 +419,9 @@ const MAX_REQUEST: usize = 64 << 10;
 
 /// How often clients are looked at while nothing is sent to them.
 const SILENCE_LOOK: Duration = Duration::from_millis(2);
+
+/// The observer's look after the end of a silence comes within this, however many clients there are.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// What waits for the clients at the end may take this long, whatever is probed.
 const DRAIN_MIN: Duration = Duration::from_secs(1);
