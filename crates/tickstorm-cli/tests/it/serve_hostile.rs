@@ -223,32 +223,44 @@ fn who_works_on_in_the_silence_is_answered_and_not_called_behind_for_the_leave()
     for client in &mut clients {
         say(client, r#"{"method":"subscribe","params":{"channel":"trade","symbol":["BTC/USDT"]}}"#);
     }
-    let (address, is_over) = (exchange.address, AtomicBool::new(false));
+    let (address, works, is_over) = (exchange.address, AtomicBool::new(false), AtomicBool::new(false));
     let body = r#"{"venue":"kraken","symbol":"BTC/USDT","bid":["65000","1"]}"#;
     let post = format!(
         "POST /tickstorm/book HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
+    let reads = |client: &mut Client| {
+        await_text(client, &[r#""type":"update","data":[{"symbol""#]);
+        works.store(true, Relaxed);
+        await_close(client);
+        let left = Instant::now();
+        // The answer to the close frame goes out before the next look of the observer's.
+        drop(client.read());
+        left
+    };
     let posts = thread::scope(|scope| {
-        // A process that never rests, so that the silence lasts to its end.
+        // From the first message on the process is at work, so that the silence lasts to its end.
         scope.spawn(|| {
             while !is_over.load(Relaxed) {
-                std::hint::spin_loop();
+                if works.load(Relaxed) {
+                    std::hint::spin_loop();
+                } else {
+                    thread::sleep(Duration::from_millis(50));
+                }
             }
         });
         let posting = scope.spawn(|| {
             let mut posts = Vec::new();
             while !is_over.load(Relaxed) {
-                let asked = Instant::now();
-                posts.push((asked, ask(address, post.as_bytes())));
+                if works.load(Relaxed) {
+                    let asked = Instant::now();
+                    posts.push((asked, ask(address, post.as_bytes())));
+                }
                 thread::sleep(Duration::from_millis(20));
             }
             posts
         });
-        let readers: Vec<_> = clients
-            .iter_mut()
-            .map(|client| scope.spawn(|| (await_close(client), Instant::now()).1))
-            .collect();
+        let readers: Vec<_> = clients.iter_mut().map(|client| scope.spawn(|| reads(client))).collect();
         let left = readers.into_iter().map(|reader| reader.join().expect("it was closed")).min();
         is_over.store(true, Relaxed);
         let left = left.expect("there are clients");
