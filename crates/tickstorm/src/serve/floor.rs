@@ -448,12 +448,11 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// Nothing more will happen: what waits for the end of its window is told.
-    pub(super) fn close_windows(&mut self) {
+    pub(super) fn close_windows(&mut self, now_ns: u64) {
+        let wire_ns = self.time.wire_ns(now_ns);
         let (shops, mut out) = self.parts();
         for shop in shops.iter_mut().flatten() {
-            shop.close_until(u64::MAX - 1, |folder, frame, subscribers| {
-                out.deliver(folder, frame, subscribers);
-            });
+            shop.close_all(wire_ns, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
         }
     }
 

@@ -380,8 +380,8 @@ impl Outlet for ServeOutlet {
 
     fn finish(&mut self, patience: Duration, is_over: &dyn Fn() -> bool) {
         self.counts.are_closed.store(true, Relaxed);
-        self.floor.close_windows();
         let stopped_ns = self.now();
+        self.floor.close_windows(stopped_ns);
         self.floor.probe_the_end(stopped_ns);
         self.floor.flush(stopped_ns);
         self.floor.look_at_all(&mut self.gallery, stopped_ns);

@@ -85,6 +85,20 @@ impl Shop {
         });
     }
 
+    /// The same for all windows, those that would end later included.
+    pub(super) fn close_all(
+        &mut self,
+        now_ns: u64,
+        mut deliver: impl FnMut(&mut Folder, &Frame<'_>, &[Subscriber]),
+    ) {
+        let Self { publisher, subscribers, folder, .. } = self;
+        publisher.close_all(now_ns, &mut |frame| {
+            if let Some(subscribers) = subscribers.get(frame.stream.0 as usize) {
+                deliver(folder, &frame, subscribers);
+            }
+        });
+    }
+
     /// The same for the windows that end by this time.
     pub(super) fn close_until(
         &mut self,
