@@ -88,6 +88,7 @@ pub struct VenueOption {
     /// What it changes, in one line.
     pub help: &'static str,
     set: fn(&mut VenueOptions, &str) -> bool,
+    show: fn(&VenueOptions) -> String,
 }
 
 /// An option that cannot be set.
@@ -135,6 +136,13 @@ impl VenueOptions {
         Err(OptionError::WrongValue { name: option.name, value, allowed: option.values })
     }
 
+    /// Those that are not as by default, as `NAME=VALUE`.
+    pub fn changed(&self) -> Vec<String> {
+        let default = Self::default();
+        let changed = VENUE_OPTIONS.iter().filter(|option| (option.show)(self) != (option.show)(&default));
+        changed.map(|option| format!("{}={}", option.name, (option.show)(self))).collect()
+    }
+
     /// The options of a list of `NAME=VALUE`, of which later ones overrule earlier ones.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, OptionError> {
         let mut options = Self::default();
@@ -149,38 +157,29 @@ pub static VENUE_OPTIONS: &[VenueOption] = &[
         name: "binance-error-envelope",
         values: "nested or flat",
         help: "errors on Binance's market streams as the wire has them, or as the documentation prints them",
-        set: |options, value| {
-            let words = [("nested", ErrorEnvelope::Nested), ("flat", ErrorEnvelope::Flat)];
-            pick(&mut options.binance_error_envelope, words, value)
-        },
+        set: |options, value| pick(&mut options.binance_error_envelope, ENVELOPES, value),
+        show: |options| word(options.binance_error_envelope, ENVELOPES),
     },
     VenueOption {
         name: "binance-listen-key",
         values: "off or on",
         help: "listen keys for Binance's user data, which older clients ask for and which ended in February 2026",
         set: |options, value| pick(&mut options.binance_listen_key, OFF_ON, value),
+        show: |options| word(options.binance_listen_key, OFF_ON),
     },
     VenueOption {
         name: "ack-order",
         values: "venue, ack-first or data-first",
         help: "whether a subscription's first data comes after its acknowledgement or before",
-        set: |options, value| {
-            let words = [
-                ("venue", AckOrder::Venue),
-                ("ack-first", AckOrder::AckFirst),
-                ("data-first", AckOrder::DataFirst),
-            ];
-            pick(&mut options.ack_order, words, value)
-        },
+        set: |options, value| pick(&mut options.ack_order, ACK_ORDERS, value),
+        show: |options| word(options.ack_order, ACK_ORDERS),
     },
     VenueOption {
         name: "coinbase-client-id",
         values: "absent or empty",
         help: "the field client_id in Coinbase's frames, gone from the wire but needed by one of its libraries",
-        set: |options, value| {
-            let words = [("absent", ClientId::Absent), ("empty", ClientId::Empty)];
-            pick(&mut options.coinbase_client_id, words, value)
-        },
+        set: |options, value| pick(&mut options.coinbase_client_id, CLIENT_IDS, value),
+        show: |options| word(options.coinbase_client_id, CLIENT_IDS),
     },
     VenueOption {
         name: "coinbase-snapshot-depth",
@@ -191,34 +190,43 @@ pub static VENUE_OPTIONS: &[VenueOption] = &[
             options.coinbase_snapshot_depth = *depth.as_ref().unwrap_or(&0);
             depth.is_ok()
         },
+        show: |options| options.coinbase_snapshot_depth.to_string(),
     },
     VenueOption {
         name: "okx-checksum",
         values: "zero or retired",
         help: "checksums of OKX's books as today, always 0, or as until June 2026",
-        set: |options, value| {
-            let words = [("zero", OkxChecksum::Zero), ("retired", OkxChecksum::Retired)];
-            pick(&mut options.okx_checksum, words, value)
-        },
+        set: |options, value| pick(&mut options.okx_checksum, CHECKSUMS, value),
+        show: |options| word(options.okx_checksum, CHECKSUMS),
     },
     VenueOption {
         name: "okx-event-type",
         values: "present or absent",
         help: "the fields eventType, curPage and lastPage of OKX's account channel",
-        set: |options, value| {
-            let words = [("present", Presence::Present), ("absent", Presence::Absent)];
-            pick(&mut options.okx_event_type, words, value)
-        },
+        set: |options, value| pick(&mut options.okx_event_type, PRESENCES, value),
+        show: |options| word(options.okx_event_type, PRESENCES),
     },
     VenueOption {
         name: "kraken-trade-snapshot",
         values: "off or on",
         help: "recent trades for a subscriber of Kraken's trades who does not ask for them, as older pages say",
         set: |options, value| pick(&mut options.kraken_trade_snapshot, OFF_ON, value),
+        show: |options| word(options.kraken_trade_snapshot, OFF_ON),
     },
 ];
 
+const ENVELOPES: [(&str, ErrorEnvelope); 2] =
+    [("nested", ErrorEnvelope::Nested), ("flat", ErrorEnvelope::Flat)];
+const ACK_ORDERS: [(&str, AckOrder); 3] =
+    [("venue", AckOrder::Venue), ("ack-first", AckOrder::AckFirst), ("data-first", AckOrder::DataFirst)];
+const CLIENT_IDS: [(&str, ClientId); 2] = [("absent", ClientId::Absent), ("empty", ClientId::Empty)];
+const CHECKSUMS: [(&str, OkxChecksum); 2] = [("zero", OkxChecksum::Zero), ("retired", OkxChecksum::Retired)];
+const PRESENCES: [(&str, Presence); 2] = [("present", Presence::Present), ("absent", Presence::Absent)];
 const OFF_ON: [(&str, bool); 2] = [("off", false), ("on", true)];
+
+fn word<T: PartialEq, const N: usize>(value: T, words: [(&str, T); N]) -> String {
+    words.into_iter().find(|(_, meant)| *meant == value).map_or_else(String::new, |(word, _)| word.to_owned())
+}
 
 fn pick<T, const N: usize>(place: &mut T, words: [(&str, T); N], value: &str) -> bool {
     match words.into_iter().find(|(word, _)| *word == value) {
@@ -272,6 +280,10 @@ mod tests {
             kraken_trade_snapshot: true,
         };
         assert_eq!(options, Ok(expected));
+        let changed = expected.changed();
+        assert_eq!(changed.len(), VENUE_OPTIONS.len());
+        assert_eq!(VenueOptions::parse(changed.iter().map(String::as_str)), Ok(expected), "{changed:?}");
+        assert_eq!(VenueOptions::default().changed(), [""; 0]);
         let again = VenueOptions::parse(["okx-checksum=retired", "okx-checksum=zero"]);
         assert_eq!(again, Ok(VenueOptions::default()));
     }

@@ -21,7 +21,7 @@ use std::ops::Range;
 use tickstorm_market::event::{AccountId, Body, BookChange, Kind, Message, Quote, Snapshot, Ticker, Trade};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
-use crate::decoded::{AssetBalance, Level, TradePrint};
+use crate::decoded::{AssetBalance, DepthUpdate, Level, TradePrint};
 use crate::encoder::Numbering;
 use crate::options::VenueOptions;
 use crate::protocol::Topic;
@@ -346,6 +346,13 @@ impl Publisher {
         }
     }
 
+    /// Appends an update of a book to which a caller has folded several of a stream, in the words of that stream and
+    /// numbered for no connection. `false` if the stream is not open, or the venue's updates cannot say it.
+    pub fn write_folded(&mut self, stream: StreamId, update: &DepthUpdate<'_>, out: &mut Vec<u8>) -> bool {
+        let feed = self.stream(stream).map(|stream| stream.feed);
+        feed.is_some_and(|feed| self.press.folded(feed, update, out))
+    }
+
     /// Takes in the market's next message; messages come in the order of their due times. Hands `send` the frames that
     /// are due by then.
     #[inline]
@@ -425,28 +432,41 @@ impl Publisher {
 
     /// Hands `send` the frames of the windows that end by this time.
     pub fn close_until(&mut self, now_ns: u64, send: &mut impl FnMut(Frame<'_>)) {
+        while self.windows.next_end_ns() <= now_ns && self.windows.next_end_ns() < u64::MAX {
+            let end_ns = self.windows.next_end_ns();
+            self.close_window(end_ns, end_ns, send);
+        }
+    }
+
+    /// Hands `send` the frames of all windows. Those that would end later end now: nothing is told from the future.
+    pub fn close_all(&mut self, now_ns: u64, send: &mut impl FnMut(Frame<'_>)) {
+        self.close_until(now_ns, send);
+        while self.windows.next_end_ns() < u64::MAX {
+            self.close_window(self.windows.next_end_ns(), now_ns, send);
+        }
+    }
+
+    /// Hands `send` the frames that wait for this end of a window, and dates them so.
+    fn close_window(&mut self, end_ns: u64, told_ns: u64, send: &mut impl FnMut(Frame<'_>)) {
         let Self { desks, streams, windows, press, venue, tickers, .. } = self;
-        while windows.next_end_ns() <= now_ns && windows.next_end_ns() < u64::MAX {
-            let end_ns = windows.next_end_ns();
-            let mut due = windows.take_due(end_ns);
-            due.sort_by_cached_key(|id| {
-                let stream = streams[id.0 as usize].as_ref();
-                stream.map(|stream| (stream.symbol.is_none(), stream.symbol, stream.feed.place(*venue)))
-            });
-            for &id in &due {
-                let Some(stream) = streams[id.0 as usize].as_mut() else { continue };
-                stream.is_due = false;
-                match stream.symbol {
-                    None => press.frame_of_all(id, stream, tickers, None, end_ns, send),
-                    Some(symbol) => {
-                        if let Some(desk) = desks[symbol.0 as usize].as_deref() {
-                            press.frame_at_end(id, stream, desk, tickers, end_ns, send);
-                        }
+        let mut due = windows.take_due(end_ns);
+        due.sort_by_cached_key(|id| {
+            let stream = streams[id.0 as usize].as_ref();
+            stream.map(|stream| (stream.symbol.is_none(), stream.symbol, stream.feed.place(*venue)))
+        });
+        for &id in &due {
+            let Some(stream) = streams[id.0 as usize].as_mut() else { continue };
+            stream.is_due = false;
+            match stream.symbol {
+                None => press.frame_of_all(id, stream, tickers, None, told_ns, send),
+                Some(symbol) => {
+                    if let Some(desk) = desks[symbol.0 as usize].as_deref() {
+                        press.frame_at_end(id, stream, desk, tickers, told_ns, send);
                     }
                 }
             }
-            windows.give_back(due);
         }
+        windows.give_back(due);
     }
 
     /// What one connection of an account is told of its own orders and balances, which are `balances` now.

@@ -6,6 +6,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -213,6 +214,75 @@ fn a_right_client_is_served_well_among_wrong_ones() {
     }
     let refused: u64 = clients.iter().filter_map(|client| client["refused"].as_u64()).sum();
     assert!(refused >= WRONG.len() as u64, "{refused} were refused");
+}
+
+#[test]
+fn who_works_on_in_the_silence_is_answered_and_not_called_behind_for_the_leave() {
+    let exchange = Exchange::open(&["--duration", "1s", "--clients", "12"]);
+    let mut clients: Vec<Client> = (0..12).map(|_| exchange.connect("/kraken/v2")).collect();
+    for client in &mut clients {
+        say(client, r#"{"method":"subscribe","params":{"channel":"trade","symbol":["BTC/USDT"]}}"#);
+    }
+    let (address, works, is_over) = (exchange.address, AtomicBool::new(false), AtomicBool::new(false));
+    let body = r#"{"venue":"kraken","symbol":"BTC/USDT","bid":["65000","1"]}"#;
+    let post = format!(
+        "POST /tickstorm/book HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let reads = |client: &mut Client| {
+        await_text(client, &[r#""type":"update","data":[{"symbol""#]);
+        works.store(true, Relaxed);
+        await_close(client);
+        let left = Instant::now();
+        // The answer to the close frame goes out before the next look of the observer's.
+        drop(client.read());
+        left
+    };
+    let posts = thread::scope(|scope| {
+        // From the first message on the process is at work, so that the silence lasts to its end.
+        scope.spawn(|| {
+            while !is_over.load(Relaxed) {
+                if works.load(Relaxed) {
+                    std::hint::spin_loop();
+                } else {
+                    thread::sleep(Duration::from_millis(50));
+                }
+            }
+        });
+        let posting = scope.spawn(|| {
+            let mut posts = Vec::new();
+            while !is_over.load(Relaxed) {
+                if works.load(Relaxed) {
+                    let asked = Instant::now();
+                    posts.push((asked, ask(address, post.as_bytes())));
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            posts
+        });
+        let readers: Vec<_> = clients.iter_mut().map(|client| scope.spawn(|| reads(client))).collect();
+        let left = readers.into_iter().map(|reader| reader.join().expect("it was closed")).min();
+        is_over.store(true, Relaxed);
+        let left = left.expect("there are clients");
+        let posts = posting.join().expect("it has posted");
+        // Of the silence's one second.
+        let before = |asked: Instant| left.saturating_duration_since(asked);
+        let in_silence = |asked| (200..800).contains(&before(asked).as_millis());
+        posts
+            .into_iter()
+            .filter(|(asked, _)| in_silence(*asked))
+            .map(|(_, answer)| answer)
+            .collect::<Vec<_>>()
+    });
+    assert!(posts.len() > 3, "{} posts", posts.len());
+    for answer in &posts {
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""correct":"#), "{answer}");
+    }
+    let (_, report) = exchange.finish();
+    for client in report["served"]["clients"].as_array().expect("there is a list") {
+        assert_eq!(client["last"]["basis"], "unknown", "{client:#}");
+    }
+    assert!(report["served"]["books"][0]["posts"].as_u64() > Some(posts.len() as u64), "{report:#}");
 }
 
 /// Frames that no client may send, each with the code of RFC 6455 for it.

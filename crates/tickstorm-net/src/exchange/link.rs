@@ -197,6 +197,11 @@ impl<T: Read + Write> Link<T> {
         !self.pieces.is_empty()
     }
 
+    /// Frames of this turn that wait for a flush.
+    pub fn frames_pushed(&self) -> u32 {
+        self.notes.iter().map(|note| note.frames).sum()
+    }
+
     /// Market messages of this turn, and of an epoch, that wait for a flush: no mark tells of them yet.
     pub fn messages_pushed(&self, epoch: u8) -> u64 {
         let of_epoch = self.notes.iter().filter(|note| note.epoch == epoch);

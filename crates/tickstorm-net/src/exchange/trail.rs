@@ -11,7 +11,7 @@ pub struct Mark {
     pub due_ns: u64,
     /// When it was first offered to the kernel, ns of run time.
     pub offered_ns: u64,
-    /// Frames that end in it.
+    /// Frames that end in it; of a mark with messages only those that tell them.
     pub frames: u32,
     /// Market messages that these tell.
     pub messages: u32,
@@ -112,17 +112,21 @@ impl Trail {
 impl Mark {
     /// This mark and the next as one.
     fn and(&self, next: &Mark) -> Mark {
-        // Frames that tell nothing of the market have no age of their own.
-        let (due_ns, offered_ns) = match (self.messages, next.messages) {
-            (0, 1..) => (next.due_ns, next.offered_ns),
-            (1.., 0) => (self.due_ns, self.offered_ns),
-            _ => (self.due_ns.min(next.due_ns), self.offered_ns.min(next.offered_ns)),
+        // Frames that tell nothing of the market have no age of their own, and are none of those that do.
+        let (due_ns, offered_ns, frames) = match (self.messages, next.messages) {
+            (0, 1..) => (next.due_ns, next.offered_ns, next.frames),
+            (1.., 0) => (self.due_ns, self.offered_ns, self.frames),
+            _ => (
+                self.due_ns.min(next.due_ns),
+                self.offered_ns.min(next.offered_ns),
+                self.frames.saturating_add(next.frames),
+            ),
         };
         Mark {
             end: next.end,
             due_ns,
             offered_ns,
-            frames: self.frames.saturating_add(next.frames),
+            frames,
             messages: self.messages.saturating_add(next.messages),
             epoch: self.epoch,
         }
@@ -179,6 +183,19 @@ mod tests {
         let empty = Mark { messages: 0, ..mark(100, 1) };
         let trail = trail([empty, mark(200, 7)]);
         assert_eq!((trail.oldest_due_waiting(), trail.oldest_due_beyond(0)), (Some(7), Some(7)));
+    }
+
+    #[test]
+    fn frames_that_tell_nothing_are_not_counted_with_those_that_do() {
+        let count = 4 * MOST_MARKS as u64;
+        let of = |n: u64| Mark { messages: if n.is_multiple_of(2) { 3 } else { 0 }, ..mark(n * 10, n) };
+        let mut trail = trail((1..=count).map(of));
+        let (mut frames, mut messages) = (0, 0);
+        trail.take(count * 10, |mark| {
+            frames += u64::from(mark.frames);
+            messages += u64::from(mark.messages);
+        });
+        assert_eq!((frames, messages), (count / 2, count / 2 * 3));
     }
 
     #[test]

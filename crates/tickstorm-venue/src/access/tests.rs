@@ -121,6 +121,11 @@ fn a_login_is_checked_as_it_was_read() {
             Venue::Okx,
             r#"{"op":"login","args":[{"apiKey":"demo-key","passphrase":"demo","timestamp":"1795420800","sign":"EIJ4qrNP4mFiGoalVWSudF9JzWwxoGl3frY7InTRrMs="}]}"#,
         ),
+        // As python-okx writes it.
+        (
+            Venue::Okx,
+            r#"{"op":"login","args":[{"apiKey":"demo-key","passphrase":"demo","timestamp":1795420800,"sign":"EIJ4qrNP4mFiGoalVWSudF9JzWwxoGl3frY7InTRrMs="}]}"#,
+        ),
         (
             Venue::Bybit,
             r#"{"req_id":"a1","op":"auth","args":["demo-key",1795420810000,"2cd5091899ec2bfe5e2f52949d49e3138db2c1fc777ea917c30c5fd1b69a7933"]}"#,

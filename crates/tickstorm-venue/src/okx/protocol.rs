@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use tickstorm_market::instrument::{Listing, SymbolId};
 
@@ -210,6 +210,7 @@ struct Arg<'a> {
 struct LoginArg<'a> {
     api_key: Option<Cow<'a, str>>,
     passphrase: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "text_or_number")]
     timestamp: Option<Cow<'a, str>>,
     sign: Option<Cow<'a, str>>,
 }
@@ -392,6 +393,19 @@ impl<'a> LoginArg<'a> {
             time_ms: Some(time_ms),
         })
     }
+}
+
+/// A text, or the digits of a number as they stand: the venue's own library for Python sends its time so.
+fn text_or_number<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, str>>, D::Error> {
+    let Some(raw) = Option::<&'de RawValue>::deserialize(deserializer)? else { return Ok(None) };
+    let raw = raw.get();
+    if raw.bytes().next().is_some_and(|byte| byte == b'-' || byte.is_ascii_digit()) {
+        return Ok(Some(Cow::Borrowed(raw)));
+    }
+    let text: Result<Cow<'de, str>, _> = serde_json::from_str(raw);
+    text.map(Some).map_err(serde::de::Error::custom)
 }
 
 fn seconds_text(ms: u64) -> String {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use tickstorm_market::event::{Body, Message, Quote, Side, Ticker};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
-use super::feed::What;
+use super::feed::{Feed, What};
 use super::shelf::{News, Telling};
 use super::{Desk, Frame, Holds, Stream, StreamId, Trades};
 use crate::decoded::{
@@ -241,6 +241,18 @@ impl Press {
             let form = feed.levels_form(venue);
             encoder.levels(&update, form, &news.times, &mut Numbering::default(), out);
         }
+    }
+
+    /// Appends an update that was folded of a feed's. `false` if the venue's updates cannot say it.
+    pub(super) fn folded(&mut self, feed: Feed, update: &DepthUpdate<'_>, out: &mut Vec<u8>) -> bool {
+        let numbering = &mut Numbering::default();
+        if self.venue != Venue::Okx {
+            return self.encoder.encode_decoded(&Decoded::Depth(*update), numbering, out);
+        }
+        // Two of its channels have books of one depth.
+        let before = out.len();
+        self.encoder.levels(update, feed.levels_form(self.venue), &[], numbering, out);
+        out.len() > before
     }
 
     /// Best prices; where the venue counts them, they have this number.

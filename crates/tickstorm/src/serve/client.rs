@@ -41,6 +41,8 @@ pub(super) struct Client<T> {
     pub worst: Ages,
     /// Whether it is among those that get something in this turn.
     pub is_dirty: bool,
+    /// Control frames that it gets in this turn.
+    pub controls: u32,
     /// Whether as much waits for it as may.
     pub is_full: bool,
     /// What it could not be told, folded, where that is how slow clients are treated.
@@ -96,7 +98,9 @@ pub(super) enum Stage {
 /// Signs of life, both ways; times of the floor.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Keep {
+    /// When the client last said something of its own: pongs are our doing.
     pub heard_ns: u64,
+    /// When it was last told something: pings and pongs are nothing.
     pub said_ns: u64,
     /// When the venue's own ping is due, and by when its pong must have come.
     pub ping_due_ns: Option<u64>,
@@ -226,6 +230,7 @@ impl<T> Client<T> {
             ages: Ages::default(),
             worst: Ages::default(),
             is_dirty: false,
+            controls: 0,
             is_full: false,
             folds: Folds::default(),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tickstorm_market::{Kind, Listing, SymbolId};
 use tickstorm_venue::{
-    Decoded, Decoder, Encoder, Numbering, Venue,
+    Decoded, Decoder, Publisher, Venue,
     decoded::{Continuity, DepthForm, DepthUpdate, Level},
     publisher::StreamId,
 };
@@ -49,12 +49,11 @@ struct Levels {
     asks: BTreeMap<u32, u64>,
 }
 
-/// Reads frames and writes folded ones, for all clients of a venue.
+/// Reads the frames that are folded, for all clients of a venue.
 #[derive(Debug)]
 pub(super) struct Folder {
     venue: Venue,
     decoder: Decoder,
-    encoder: Encoder,
 }
 
 /// What is to be sent when there is room.
@@ -69,12 +68,8 @@ pub(super) struct Folded {
 }
 
 impl Folder {
-    pub(super) fn new(venue: Venue, listing: &Listing, start_unix_ns: i64) -> Self {
-        Self {
-            venue,
-            decoder: Decoder::new(venue, listing),
-            encoder: Encoder::new(venue, listing, start_unix_ns),
-        }
+    pub(super) fn new(venue: Venue, listing: &Listing) -> Self {
+        Self { venue, decoder: Decoder::new(venue, listing) }
     }
 
     /// Adds a frame to what is held back. `false` if frames of its kind cannot be folded, or too much is held already.
@@ -90,6 +85,8 @@ impl Folder {
             Kind::Book if self.begins_anew() => Content::Anew,
             Kind::Book => match self.levels(bytes) {
                 Some(levels) => Content::Levels(Box::new(levels)),
+                // Its books that are told whole each time do not say of which symbol they are.
+                None if self.venue == Venue::Binance => Content::Last(bytes.to_vec()),
                 None => return false,
             },
             _ => return false,
@@ -128,15 +125,16 @@ impl Folder {
         });
         levels
     }
+}
 
-    /// Takes out everything that is held back.
-    pub(super) fn release(&mut self, folds: &mut Folds) -> Vec<Folded> {
-        let encoder = &mut self.encoder;
-        let held = std::mem::take(&mut folds.0).into_iter();
+impl Folds {
+    /// Takes out everything that is held back, in the words of its streams.
+    pub(super) fn release(&mut self, publisher: &mut Publisher) -> Vec<Folded> {
+        let held = std::mem::take(&mut self.0).into_iter();
         held.filter_map(|(stream, fold)| {
             let bytes = match fold.content {
                 Content::Last(bytes) => Some(bytes),
-                Content::Levels(levels) => Some(levels.written(encoder)?),
+                Content::Levels(levels) => Some(levels.written(publisher, stream)?),
                 Content::Anew => None,
             };
             let Fold { kind, due_ns, messages, .. } = fold;
@@ -144,9 +142,7 @@ impl Folder {
         })
         .collect()
     }
-}
 
-impl Folds {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -208,7 +204,7 @@ impl Levels {
         self.asks.extend(next.asks);
     }
 
-    fn written(&self, encoder: &mut Encoder) -> Option<Vec<u8>> {
+    fn written(&self, publisher: &mut Publisher, stream: StreamId) -> Option<Vec<u8>> {
         let level = |(price, &quantity): (u32, &u64)| Level { price, quantity };
         let bids: Vec<Level> = self.bids.iter().map(|(price, quantity)| level((price.0, quantity))).collect();
         let asks: Vec<Level> = self.asks.iter().map(|(&price, quantity)| level((price, quantity))).collect();
@@ -234,11 +230,9 @@ impl Levels {
             asks: &asks,
         };
         let mut bytes = Vec::new();
-        encoder
-            .encode_decoded(&Decoded::Depth(update), &mut Numbering::default(), &mut bytes)
-            .then_some(bytes)
+        publisher.write_folded(stream, &update, &mut bytes).then_some(bytes)
     }
 }
 
-/// More touched levels than a client could want to catch up on: it is sent no more of them until it resubscribes.
+/// More touched levels than a client could want to catch up on: what follows is dropped until there is room for them.
 const MOST_LEVELS: usize = 100_000;

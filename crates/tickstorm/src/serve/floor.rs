@@ -153,6 +153,11 @@ pub(super) struct PastClients {
 }
 
 impl PastClients {
+    /// Whether a client that is gone is among those that are told of one by one. The last ones are found first.
+    pub(super) fn remembers(&self, key: usize) -> bool {
+        self.kept.iter().rev().any(|client| client.key == key)
+    }
+
     fn add(&mut self, client: Past) {
         let Tally { delivered, folded, frames, bytes, .. } = client.tally;
         for (sum, more) in self.delivered.iter_mut().zip([delivered + folded, frames, bytes]) {
@@ -311,7 +316,8 @@ impl<T: Read + Write> Floor<T> {
                     Incoming::Close(reason) => Said::Close(reason),
                 });
             });
-            if !said.is_empty() {
+            // A probe's pong does not keep a connection alive that the venue would close.
+            if said.iter().any(|said| !matches!(said, Said::Pong(_))) {
                 client.keep.heard_ns = now_ns;
             }
             for said in said.drain(..) {
@@ -442,12 +448,11 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// Nothing more will happen: what waits for the end of its window is told.
-    pub(super) fn close_windows(&mut self) {
+    pub(super) fn close_windows(&mut self, now_ns: u64) {
+        let wire_ns = self.time.wire_ns(now_ns);
         let (shops, mut out) = self.parts();
         for shop in shops.iter_mut().flatten() {
-            shop.close_until(u64::MAX - 1, |folder, frame, subscribers| {
-                out.deliver(folder, frame, subscribers);
-            });
+            shop.close_all(wire_ns, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
         }
     }
 
@@ -519,7 +524,9 @@ impl<T: Read + Write> Floor<T> {
         for &key in &dirty {
             let Some(client) = self.clients[key].as_deref_mut() else { continue };
             client.is_dirty = false;
-            client.keep.said_ns = now_ns;
+            if client.link.frames_pushed() > std::mem::take(&mut client.controls) {
+                client.keep.said_ns = now_ns;
+            }
             let was_blocked = client.link.is_blocked();
             let Client { link, tally, .. } = client;
             let mut books = Booking {
@@ -612,7 +619,7 @@ impl<T: Read + Write> Floor<T> {
         }
         let Some(shop) = self.shops[client.venue as usize].as_deref_mut() else { return };
         let wire_ns = self.time.wire_ns(now_ns);
-        for folded in shop.folder.release(&mut client.folds) {
+        for folded in client.folds.release(&mut shop.publisher) {
             let Folded { stream, kind, due_ns, mut messages, .. } = folded;
             let Some(bytes) = folded.bytes else {
                 if messages > 0 {
@@ -644,10 +651,11 @@ impl<T: Read + Write> Floor<T> {
         self.touch(key);
     }
 
-    /// Adds a frame of this turn that tells nothing of the market.
+    /// Adds a control frame of this turn.
     pub(super) fn send(&mut self, key: usize, frame: std::ops::Range<usize>, now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         client.link.push(frame, now_ns, 0);
+        client.controls += 1;
         self.touch(key);
     }
 

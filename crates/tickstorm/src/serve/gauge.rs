@@ -113,8 +113,9 @@ impl Gallery {
         self.watches.values().for_each(Watch::calm_ends);
     }
 
-    pub(super) fn exit(&mut self, key: usize) {
-        if let Some(watch) = self.watches.remove(&key) {
+    /// The connection is over; what was seen of its client is kept if somebody will ask for it.
+    pub(super) fn exit(&mut self, key: usize, is_remembered: bool) {
+        if let Some(watch) = self.watches.remove(&key).filter(|_| is_remembered) {
             let seen = seen(watch.gauges());
             if seen.pid.is_some() || seen.finding.is_some() {
                 self.seen.insert(key, seen);

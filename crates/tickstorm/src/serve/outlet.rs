@@ -40,6 +40,8 @@ pub(crate) struct ServeOutlet {
     board: Board,
     results: Sender<Outcome>,
     gallery: Gallery,
+    /// Who came when the feed had stopped.
+    late: Vec<(Box<Arrival>, Entrance)>,
     opened: Instant,
     placed: usize,
     written: usize,
@@ -99,6 +101,7 @@ impl ServeOutlet {
             board,
             results,
             gallery: Gallery::new(observer),
+            late: Vec::new(),
             opened,
             placed: 0,
             written: 0,
@@ -221,7 +224,7 @@ impl ServeOutlet {
         }
         for (key, mut link) in std::mem::take(&mut self.floor.ended) {
             link.unwatch(&self.poller);
-            self.gallery.exit(key);
+            self.gallery.exit(key, self.floor.past.remembers(key));
         }
     }
 
@@ -233,16 +236,19 @@ impl ServeOutlet {
             let stopped_ns = self.now();
             self.gallery.fall_silent(stopped_ns, SilenceLimits { longest, ..SilenceLimits::default() });
         }
-        // The observer's last look comes after the end of its silence, and must not see our farewell.
-        let deadline = Instant::now() + (longest + LAST_LOOK).max(DRAIN_MIN);
+        let deadline = Instant::now() + longest.max(DRAIN_MIN);
+        // A close frame that is seen in the last look would be taken for what the client has not read in all that time.
+        let given_up = if is_probed { deadline + LAST_LOOK } else { deadline };
         loop {
             let now = Instant::now();
             let is_certain = !is_probed || self.gallery.is_certain();
-            if now >= deadline || is_over() || is_certain && self.floor.is_drained() {
+            let is_over = is_over() || is_certain && (now >= deadline || self.floor.is_drained());
+            if now >= given_up || is_over {
                 return;
             }
-            self.wait((deadline - now).min(SILENCE_LOOK));
+            self.wait((given_up - now).min(SILENCE_LOOK));
             self.hear_out();
+            self.grade_late_posts();
             let now_ns = self.now();
             self.floor.flush(now_ns);
             self.floor.gauge_queues(&self.gallery);
@@ -265,12 +271,28 @@ impl ServeOutlet {
         self.ready = ready;
     }
 
-    fn take_leave(&mut self) {
-        // Who came at the last moment was not let in any more, but is told.
+    /// A client that is behind goes on telling its book as it catches up. Without an answer it would wait, and look as if
+    /// it rested.
+    fn grade_late_posts(&mut self) {
         while let Ok(ask) = self.asks.try_recv() {
-            if let Ask::Arrive { arrival, entrance } = ask {
-                self.arrive(*arrival, entrance, &MarketBooks(&[]));
+            match ask {
+                Ask::Grade { posted, reply } => {
+                    let now_ns = self.now();
+                    // Who asked may have gone.
+                    let _ = reply.send(self.floor.grader.grade(&posted, now_ns));
+                }
+                Ask::Arrive { arrival, entrance } => self.late.push((arrival, entrance)),
+                // It was asked just before the end: who waits for the answer hears that there is none.
+                Ask::Facts { .. } => {}
             }
+        }
+    }
+
+    fn take_leave(&mut self) {
+        self.grade_late_posts();
+        // Who came at the last moment was not let in any more, but is told.
+        for (arrival, entrance) in std::mem::take(&mut self.late) {
+            self.arrive(*arrival, entrance, &MarketBooks(&[]));
         }
         let now_ns = self.now();
         for key in self.floor.keys().collect::<Vec<_>>() {
@@ -363,8 +385,8 @@ impl Outlet for ServeOutlet {
 
     fn finish(&mut self, patience: Duration, is_over: &dyn Fn() -> bool) {
         self.counts.are_closed.store(true, Relaxed);
-        self.floor.close_windows();
         let stopped_ns = self.now();
+        self.floor.close_windows(stopped_ns);
         self.floor.probe_the_end(stopped_ns);
         self.floor.flush(stopped_ns);
         self.floor.look_at_all(&mut self.gallery, stopped_ns);
@@ -401,9 +423,10 @@ pub(super) const TURN_BYTES: usize = 192 << 10;
 const MAX_REQUEST: usize = 64 << 10;
 
 /// How often clients are looked at while nothing is sent to them.
-const LAST_LOOK: Duration = Duration::from_millis(250);
-
 const SILENCE_LOOK: Duration = Duration::from_millis(2);
+
+/// The observer's look after the end of a silence comes within this, however many clients there are.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// What waits for the clients at the end may take this long, whatever is probed.
 const DRAIN_MIN: Duration = Duration::from_secs(1);

@@ -24,7 +24,7 @@ impl Shop {
             publisher: Publisher::new(venue, listing, start_unix_ns, spec.cadence, &spec.options),
             protocol: Protocol::with_options(venue, listing, &spec.options),
             rest: Rest::with_options(venue, listing, &spec.options),
-            folder: Folder::new(venue, listing, start_unix_ns),
+            folder: Folder::new(venue, listing),
             subscribers: Vec::new(),
         }
     }
@@ -79,6 +79,20 @@ impl Shop {
     ) {
         let Self { publisher, subscribers, folder, .. } = self;
         publisher.push(message, &mut |frame| {
+            if let Some(subscribers) = subscribers.get(frame.stream.0 as usize) {
+                deliver(folder, &frame, subscribers);
+            }
+        });
+    }
+
+    /// The same for all windows, those that would end later included.
+    pub(super) fn close_all(
+        &mut self,
+        now_ns: u64,
+        mut deliver: impl FnMut(&mut Folder, &Frame<'_>, &[Subscriber]),
+    ) {
+        let Self { publisher, subscribers, folder, .. } = self;
+        publisher.close_all(now_ns, &mut |frame| {
             if let Some(subscribers) = subscribers.get(frame.stream.0 as usize) {
                 deliver(folder, &frame, subscribers);
             }

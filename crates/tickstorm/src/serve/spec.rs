@@ -82,6 +82,17 @@ impl ServeSpec {
         flag("limits", self.limits.name().into(), default.limits.name().into());
         flag("ping-probes", self.pings.to_string(), default.pings.to_string());
         flag("silence", format_duration(self.silence), format_duration(default.silence));
+        if let Some(wait_for) = self.wait_for {
+            flags.push(format!("--wait-for {}", format_duration(wait_for)));
+        }
+        if self.is_public {
+            flags.push("--listen-public".to_owned());
+        }
+        if let TlsChoice::Throwaway { names } = &self.tls {
+            flags.push("--tls".to_owned());
+            flags.extend(names.iter().map(|name| format!("--tls-name {name}")));
+        }
+        flags.extend(self.options.changed().iter().map(|option| format!("--venue-option {option}")));
         flags
     }
 
@@ -159,5 +170,38 @@ words! {
         On = "on",
         /// They are not; the venue's own pings are.
         Off = "off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_as_by_default_is_on_the_command_line_that_has_it_again() {
+        assert_eq!(ServeSpec::default().flags(), [""; 0]);
+        let spec = ServeSpec {
+            listen: SocketAddr::from(([0, 0, 0, 0], 80)),
+            is_public: true,
+            tls: TlsChoice::Throwaway { names: vec!["one.example".into(), "two.example".into()] },
+            clients: 3,
+            wait_for: Some(Duration::from_secs(90)),
+            client_queue: 1 << 20,
+            slow_client: SlowClient::Drop,
+            cadence: Publishing::Realtime,
+            limits: LimitProfile::Strict,
+            options: VenueOptions::parse(["coinbase-snapshot-depth=50", "binance-listen-key=on"])
+                .expect("there are such options"),
+            keys: vec!["binance:key:secret".parse().expect("it is a key")],
+            pings: PingProbes::Off,
+            silence: Duration::from_secs(20),
+        };
+        assert_eq!(
+            spec.flags().join(" "),
+            "--listen 0.0.0.0:80 --clients 3 --client-queue 1048576B --slow-client drop --cadence realtime \
+             --limits strict --ping-probes off --silence 20s --wait-for 90s --listen-public --tls \
+             --tls-name one.example --tls-name two.example --venue-option binance-listen-key=on \
+             --venue-option coinbase-snapshot-depth=50"
+        );
     }
 }

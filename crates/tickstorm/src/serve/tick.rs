@@ -68,6 +68,7 @@ impl<T: Read + Write> Floor<T> {
     }
 
     fn keep_alive(&mut self, key: usize, now_ns: u64) {
+        let starts_ns = self.time.run_starts_ns.unwrap_or(u64::MAX);
         let Some(client) = self.client_mut(key) else { return };
         if let Stage::Leaving { until_ns } = client.stage {
             if now_ns >= until_ns {
@@ -81,9 +82,11 @@ impl<T: Read + Write> Floor<T> {
             Endpoint::Private => rules.private_idle_close_ns.or(rules.idle_close_ns),
             Endpoint::Public => rules.idle_close_ns,
         };
+        // While the market stands still there is nothing to tell a subscriber, whom no venue leaves without a word.
+        let told_ns = if client.held.is_empty() { 0 } else { starts_ns.min(now_ns) };
         let silent_since_ns = match (client.endpoint, rules.private_idle_close_ns) {
             (Endpoint::Private, Some(_)) => keep.heard_ns,
-            _ => keep.heard_ns.max(keep.said_ns),
+            _ => keep.heard_ns.max(keep.said_ns).max(told_ns),
         };
         let first_request_ns = rules.first_request_within_ns.filter(|_| client.tally.requests == 0);
         let cause = if keep.pong_by_ns.is_some_and(|by_ns| now_ns >= by_ns) {

@@ -51,6 +51,21 @@ fn clients_of_every_venue_that_come_and_go_have_the_true_book() {
 }
 
 #[test]
+fn what_is_told_at_the_end_is_not_from_the_future() {
+    let mut hall = Hall::open(&market(11), ServeSpec::default(), 0);
+    let index = hall.enter(Venue::Binance, ROOMY);
+    hall.callers[index].say(br#"{"method":"SUBSCRIBE","params":["btcusdt@depth","!miniTicker@arr"],"id":1}"#);
+    hall.run(STARTS_NS + 1_300 * MS);
+    let now_ms = (hall.plan.start_unix_ns() as u64 + hall.now_ns - STARTS_NS) / MS;
+    let outcome = hall.close();
+    let text = String::from_utf8_lossy(&outcome.callers[index].heard.bytes).into_owned();
+    let times = text.split("\"E\":").skip(1).map(|rest| rest[..13].parse::<u64>().expect("it is a time"));
+    let times: Vec<u64> = times.collect();
+    assert_eq!(times.iter().max(), Some(&now_ms), "{times:?}");
+    assert!(times.contains(&(now_ms - 300)), "of the window before: {times:?}");
+}
+
+#[test]
 fn what_waits_when_the_measured_phase_begins_is_on_nobodys_books() {
     for (venue, cadence) in every_rhythm() {
         let serve = ServeSpec { cadence, ..ServeSpec::default() };

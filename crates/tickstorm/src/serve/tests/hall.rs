@@ -203,7 +203,7 @@ impl Hall {
 
     /// Tells what is still to be told, and has all read it who read.
     pub(super) fn settle(&mut self) {
-        self.floor.close_windows();
+        self.floor.close_windows(self.now_ns);
         self.flush(self.now_ns);
         self.drain();
     }

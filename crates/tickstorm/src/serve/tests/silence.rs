@@ -18,8 +18,13 @@ use crate::{
 
 /// A market that hardly says anything, without pings of our own.
 fn quiet(per_minute: u64) -> Hall {
-    let spec = Spec { base_rate: format!("{per_minute}/m").parse().expect("it is a rate"), ..market(41) };
-    let serve = ServeSpec { pings: PingProbes::Off, ..ServeSpec::default() };
+    quiet_but(&format!("{per_minute}/m"), PingProbes::Off)
+}
+
+/// A market that says so much.
+fn quiet_but(rate: &str, pings: PingProbes) -> Hall {
+    let spec = Spec { base_rate: rate.parse().expect("it is a rate"), ..market(41) };
+    let serve = ServeSpec { pings, ..ServeSpec::default() };
     let mut hall = Hall::open(&spec, serve, 0);
     hall.step_ns = 50 * MS;
     hall
@@ -129,18 +134,49 @@ fn coinbase_wants_a_first_request_and_beats_for_who_asks() {
 
 #[test]
 fn kraken_beats_when_it_has_nothing_else_to_say() {
-    let mut hall = quiet(6);
-    let subscribed = hall.enter(Venue::Kraken, 16 << 20);
-    hall.callers[subscribed].subscribe_to_all();
-    let idle = hall.enter(Venue::Kraken, 16 << 20);
-    hall.run(40 * S);
-    let outcome = hall.close();
-    let beats = |index: usize| {
-        let replies = outcome.callers[index].heard.replies.iter();
-        replies.filter(|reply| matches!(reply, Reply::Heartbeat { .. })).count()
-    };
-    assert!((20..=40).contains(&beats(subscribed)), "{} in 40 s", beats(subscribed));
-    assert_eq!(beats(idle), 0, "only who has subscribed to something");
+    for pings in [PingProbes::Off, PingProbes::On] {
+        let mut hall = quiet_but("6/m", pings);
+        let subscribed = hall.enter(Venue::Kraken, 16 << 20);
+        hall.callers[subscribed].subscribe_to_all();
+        let idle = hall.enter(Venue::Kraken, 16 << 20);
+        hall.run(40 * S);
+        let outcome = hall.close();
+        let beats = |index: usize| {
+            let replies = outcome.callers[index].heard.replies.iter();
+            replies.filter(|reply| matches!(reply, Reply::Heartbeat { .. })).count()
+        };
+        assert!((20..=40).contains(&beats(subscribed)), "{} in 40 s, pings {pings}", beats(subscribed));
+        assert_eq!(beats(idle), 0, "only who has subscribed to something");
+    }
+}
+
+#[test]
+fn pings_of_ours_and_their_pongs_keep_no_connection_open() {
+    for (venue, most_s) in [(Venue::Okx, 30), (Venue::Coinbase, 90)] {
+        let mut hall = quiet_but("1/h", PingProbes::On);
+        let index = hall.enter(venue, 16 << 20);
+        hall.callers[index].subscribe(Channel::Trades);
+        let (after_s, close) = seconds_to_the_close(&mut hall, index, most_s + 10);
+        assert_eq!((after_s, close), (most_s, closing(venue, Leave::Idle)), "{venue}");
+        let pings = hall.callers[index].heard.pings.len() as u64;
+        assert!(pings >= 9 * most_s, "{venue}: {pings} pings");
+        hall.close();
+    }
+}
+
+#[test]
+fn who_has_subscribed_stays_while_the_market_stands_still() {
+    let mut hall = quiet_but("1/h", PingProbes::On);
+    hall.floor.time.run_starts_ns = None;
+    let subscribed = hall.enter(Venue::Okx, 16 << 20);
+    hall.callers[subscribed].subscribe(Channel::Trades);
+    let idle = hall.enter(Venue::Okx, 16 << 20);
+    hall.run(60 * S);
+    assert_eq!((hall.is_open(subscribed), hall.is_open(idle)), (true, false));
+    hall.floor.time.run_starts_ns = Some(hall.now_ns);
+    let (after_s, close) = seconds_to_the_close(&mut hall, subscribed, 40);
+    assert_eq!((after_s, close), (30, closing(Venue::Okx, Leave::Idle)));
+    hall.close();
 }
 
 #[test]

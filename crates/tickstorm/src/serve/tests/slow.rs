@@ -1,6 +1,6 @@
 //! Clients that stop reading, by each way to treat them.
 
-use tickstorm_venue::{Venue, closing::Leave, publisher::Publishing};
+use tickstorm_venue::{Venue, VenueOptions, closing::Leave, publisher::Publishing};
 
 use super::{
     caller::Caller,
@@ -21,11 +21,16 @@ const PINGS: usize = 4 << 10;
 
 /// Two clients, of which the second stops reading for a while.
 fn stalled(venue: Venue, cadence: Publishing, slow_client: SlowClient, stall_ns: u64) -> Hall {
-    let serve = ServeSpec { cadence, slow_client, client_queue: QUEUE, ..ServeSpec::default() };
-    let mut hall = Hall::open(&market(31), serve, 100 * MS);
+    let serve = ServeSpec { cadence, slow_client, ..ServeSpec::default() };
+    stalled_at(venue, serve, stall_ns, Caller::subscribe_to_all)
+}
+
+/// The same, of an exchange with these settings, for who subscribes so.
+fn stalled_at(venue: Venue, serve: ServeSpec, stall_ns: u64, subscribe: impl Fn(&mut Caller)) -> Hall {
+    let mut hall = Hall::open(&market(31), ServeSpec { client_queue: QUEUE, ..serve }, 100 * MS);
     for _ in 0..2 {
         let index = hall.enter(venue, 16 << 20);
-        hall.callers[index].subscribe_to_all();
+        subscribe(&mut hall.callers[index]);
     }
     hall.run(STARTS_NS + 300 * MS);
     hall.callers[1].is_reading = false;
@@ -100,6 +105,53 @@ fn a_client_whose_messages_are_folded_has_the_true_book_again() {
         assert!(trades[0] > trades[1], "{venue} {cadence:?}: no trade was dropped");
         assert!(slow.dropped > 0, "{venue} {cadence:?}: {slow:?}");
     }
+}
+
+#[test]
+fn folded_books_are_in_the_words_of_their_streams() {
+    let folding = |option: Option<&str>| ServeSpec {
+        slow_client: SlowClient::Conflate,
+        options: VenueOptions::parse(option).expect("there is such an option"),
+        ..ServeSpec::default()
+    };
+    let released = |venue, option, request: &'static str| {
+        let mut hall = stalled_at(venue, folding(option), 20 * S, |caller| caller.say(request.as_bytes()));
+        hall.callers[1].is_reading = true;
+        hall.settle();
+        let outcome = hall.close();
+        let tally = &outcome.of(1).tally;
+        assert!(tally.folded > outcome.of(0).tally.folded, "{venue}: nothing was folded: {tally:?}");
+        assert_eq!(tally.dropped, 0, "{venue}");
+        outcome.callers.into_iter().map(|caller| caller.heard.bytes).collect::<Vec<_>>()
+    };
+    let count = |bytes: &[u8], text: &str| memchr::memmem::find_iter(bytes, text).count();
+
+    // Its two fastest books have the levels of slower ones.
+    let subscribe = r#"{"op":"subscribe","args":[{"channel":"books-l2-tbt","instId":"BTC-USDT"},{"channel":"books50-l2-tbt","instId":"BTC-USDT"},{"channel":"books5","instId":"BTC-USDT"}]}"#;
+    let heard = released(Venue::Okx, None, subscribe);
+    assert_eq!(count(&heard[1], r#""channel":"books","#), 0);
+    for channel in ["books-l2-tbt", "books50-l2-tbt", "books5"] {
+        let (healthy, slow) = (count(&heard[0], channel), count(&heard[1], channel));
+        assert!(10 < slow && slow < healthy, "{channel}: {slow} of {healthy}");
+    }
+
+    let subscribe = r#"{"type":"subscribe","channel":"level2","product_ids":["BTC-USDT","ETH-USDT"]}"#;
+    let heard = released(Venue::Coinbase, Some("coinbase-client-id=empty"), subscribe);
+    assert_eq!(
+        count(&heard[1], r#""channel":"l2_data","client_id":"""#),
+        count(&heard[1], r#""channel":"l2_data""#)
+    );
+
+    // A book that is told whole each time does not even say of which symbol it is.
+    let subscribe = r#"{"method":"SUBSCRIBE","params":["btcusdt@depth20@100ms"],"id":1}"#;
+    let heard = released(Venue::Binance, None, subscribe);
+    let last = |bytes: &[u8]| {
+        let start = memchr::memmem::rfind(bytes, br#"{"lastUpdateId""#).expect("there are books");
+        let length = memchr::memmem::find(&bytes[start..], b"]]}").expect("it is whole");
+        String::from_utf8_lossy(&bytes[start..start + length]).into_owned()
+    };
+    assert_eq!(last(&heard[1]), last(&heard[0]), "the last one is told");
+    assert!(count(&heard[1], "lastUpdateId") < count(&heard[0], "lastUpdateId"));
 }
 
 #[test]
