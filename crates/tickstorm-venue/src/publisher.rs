@@ -21,14 +21,14 @@ use std::ops::Range;
 use tickstorm_market::event::{AccountId, Body, BookChange, Kind, Message, Quote, Snapshot, Ticker, Trade};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
-use crate::decoded::{AssetBalance, Level, TradePrint};
+use crate::decoded::{Level, TradePrint};
 use crate::encoder::Numbering;
 use crate::options::VenueOptions;
 use crate::protocol::Topic;
 use crate::venue::Venue;
 use crate::window::{Was, Window};
 use crate::{bybit, kraken};
-pub use account::AccountFeed;
+pub use account::{AccountFeed, AccountState, Wish};
 use feed::{Feed, What};
 use press::Press;
 use shelf::{Shelf, Top};
@@ -449,9 +449,9 @@ impl Publisher {
         }
     }
 
-    /// What one connection of an account is told of its own orders and balances, which are `balances` now.
-    pub fn account_feed(&self, account: AccountId, balances: &[AssetBalance]) -> AccountFeed {
-        AccountFeed::new(self.venue, self.press.encoder(), self.press.clock(), account, balances)
+    /// What one connection of an account is told of its own orders and balances, which are `state` now.
+    pub fn account_feed(&self, account: AccountId, state: &AccountState<'_>) -> AccountFeed {
+        AccountFeed::new(self.venue, self.press.encoder(), self.press.clock(), account, state)
     }
 }
 

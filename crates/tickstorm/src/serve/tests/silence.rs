@@ -108,7 +108,8 @@ fn coinbase_wants_a_first_request_and_beats_for_who_asks() {
     let mut hall = quiet(60);
     let beating = hall.enter(Venue::Coinbase, 16 << 20);
     let topic = Topic { channel: Channel::Heartbeats, symbol: None, name: String::new() };
-    let subscribe = Request::Subscribe { id: None, topics: vec![topic], snapshot: None, login: None };
+    let subscribe =
+        Request::Subscribe { id: None, topics: vec![topic], snapshot: None, fills: None, login: None };
     hall.callers[beating].ask(&subscribe);
     let silent = hall.enter(Venue::Coinbase, 16 << 20);
     let (after_s, close) = seconds_to_the_close(&mut hall, silent, 10);
