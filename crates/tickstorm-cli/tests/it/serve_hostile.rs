@@ -267,6 +267,14 @@ fn break_the_handshake(address: SocketAddr) {
             request
         );
     }
+    for (venue, path) in SOCKETS {
+        let answer =
+            ask(address, format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).to_lowercase();
+        assert!(answer.starts_with("http/1.1 426 "), "{venue}: {answer}");
+        for line in ["\r\nupgrade: websocket\r\n", "\r\nconnection: upgrade\r\n", "this is a websocket"] {
+            assert!(answer.contains(line), "{venue}: {answer}");
+        }
+    }
     // Half a handshake, and nothing more: they are closed on later.
     for half in [&b"GET /ws HT"[..], b"\x16\x03\x01\x02", b"", b"GET /ws HTTP/1.1\r\nHost: h\r\n"] {
         let mut stream = TcpStream::connect(address).expect("the door is open");
