@@ -420,16 +420,17 @@ impl<T: Read + Write> Floor<T> {
         }
     }
 
-    /// Every message that was due by this floor time has been said: windows that end by then are told.
+    /// Every message that was due by this floor time has been said: windows that end by then are told, and what says that
+    /// nothing has changed.
     pub(super) fn reached(&mut self, now_ns: u64) {
         let wire_ns = self.time.wire_ns(now_ns);
         let (shops, mut out) = self.parts();
         for shop in shops.iter_mut().flatten() {
-            shop.close_until(wire_ns, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
+            shop.reach(wire_ns, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
         }
     }
 
-    /// Floor time at which the next frame that waits for the end of its window is due.
+    /// Floor time at which the next frame may be due that no message of the market brings about.
     pub(super) fn next_window_ns(&self) -> Option<u64> {
         let ends = self.shops.iter().flatten().filter_map(|shop| shop.publisher.next_due_ns());
         ends.min().map(|wire_ns| self.time.floor_ns(wire_ns))
@@ -904,6 +905,10 @@ impl<T: Read + Write> Out<'_, T> {
             if client.stage != Stage::Open {
                 continue;
             }
+            // To who is behind it is no news that there is none.
+            if frame.messages == 0 && (client.is_full || client.folds.holds(frame.stream)) {
+                continue;
+            }
             owed += u64::from(frame.messages);
             if self.recording.is_some() {
                 client.tally.owed += u64::from(frame.messages);
@@ -941,7 +946,7 @@ impl<T: Read + Write> Out<'_, T> {
                 (None, None) => shared.get_or_insert_with(|| self.turn.text(frame.bytes)).clone(),
             };
             client.link.push(range, due_ns, frame.messages);
-            if self.recording.is_some() {
+            if self.recording.is_some() && frame.messages > 0 {
                 client.tally.on_placed(frame.kind, frame.messages);
             }
             if !client.is_dirty {

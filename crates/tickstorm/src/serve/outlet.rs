@@ -124,6 +124,7 @@ impl ServeOutlet {
         self.wait(timeout);
         self.serve(markets);
         let now_ns = self.now();
+        self.floor.reached(now_ns);
         self.floor.flush(now_ns);
         self.mind_sockets();
     }

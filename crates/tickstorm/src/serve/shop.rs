@@ -85,7 +85,21 @@ impl Shop {
         });
     }
 
-    /// The same for the windows that end by this time.
+    /// The same when it is so late, and nothing more will be due by then.
+    pub(super) fn reach(
+        &mut self,
+        now_ns: u64,
+        mut deliver: impl FnMut(&mut Folder, &Frame<'_>, &[Subscriber]),
+    ) {
+        let Self { publisher, subscribers, folder, .. } = self;
+        publisher.reach(now_ns, &mut |frame| {
+            if let Some(subscribers) = subscribers.get(frame.stream.0 as usize) {
+                deliver(folder, &frame, subscribers);
+            }
+        });
+    }
+
+    /// The same for the windows that end by this time, though it need not have come.
     pub(super) fn close_until(
         &mut self,
         now_ns: u64,

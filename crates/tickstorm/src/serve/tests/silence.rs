@@ -145,6 +145,40 @@ fn kraken_beats_when_it_has_nothing_else_to_say() {
 }
 
 #[test]
+fn okx_and_bybit_say_that_nothing_has_changed() {
+    for (venue, channel, expected) in [
+        (Venue::Okx, Channel::Book { depth: 400 }, 3..=4),
+        (Venue::Bybit, Channel::Quotes, 66..=67),
+        (Venue::Bybit, Channel::Book { depth: 50 }, 0..=0),
+    ] {
+        let mut hall = quiet(600);
+        let index = hall.enter(venue, 16 << 20);
+        hall.callers[index].subscribe(channel);
+        let ping_for = |hall: &mut Hall, span_s: u64| {
+            for _ in 0..span_s / 20 {
+                hall.callers[index].say(if venue == Venue::Okx { b"ping" } else { br#"{"op":"ping"}"# });
+                hall.run(20 * S);
+            }
+            let heard = &hall.callers[index].heard;
+            heard.depths + heard.quotes
+        };
+        // The schedule is two minutes long: then the market stands still.
+        let before = ping_for(&mut hall, 140);
+        assert!(before > 20, "{venue} {channel:?}: {before}");
+        let again = ping_for(&mut hall, 200) - before;
+        assert!((3 * expected.start()..=3 * expected.end()).contains(&again), "{venue} {channel:?}: {again}");
+        hall.settle();
+        hall.callers[index].check(|symbol| hall.truth(symbol));
+        let outcome = hall.close();
+        assert_eq!(outcome.callers[index].heard.faults, [""; 0], "{venue} {channel:?}");
+        let tally = &outcome.of(index).tally;
+        assert_eq!(tally.owed, tally.delivered + tally.folded, "what is no news is on nobody's books");
+        let frames: u64 = tally.by_kind.iter().map(|of_kind| of_kind.frames).sum();
+        assert_eq!(frames, tally.delivered, "{venue} {channel:?}");
+    }
+}
+
+#[test]
 fn bybit_closes_private_connections_that_say_nothing_for_ten_minutes() {
     let mut hall = quiet(6);
     hall.step_ns = 500 * MS;
