@@ -236,13 +236,24 @@ impl ServeOutlet {
             if now >= deadline || is_over() || is_certain && self.floor.is_drained() {
                 return;
             }
-            self.wait((deadline - now).min(SILENCE_LOOK));
+            self.await_sockets((deadline - now).min(SILENCE_LOOK));
             self.hear_out();
             let now_ns = self.now();
             self.floor.flush(now_ns);
             self.floor.gauge_queues(&self.gallery);
             self.mind_sockets();
         }
+    }
+
+    /// Waits for sockets, and whether one has something to tell. What the clock asks of the exchange does not matter here.
+    fn await_sockets(&mut self, timeout: Duration) -> bool {
+        // A poller that fails has nothing to tell; the loop goes on by its times.
+        if self.poller.wait(timeout, &mut self.events).is_err() {
+            std::thread::sleep(timeout.min(Duration::from_millis(1)));
+            return false;
+        }
+        self.ready.extend(self.events.iter());
+        !self.ready.is_empty()
     }
 
     /// Goes on sending what waits, and hears clients without answering.
@@ -275,7 +286,7 @@ impl ServeOutlet {
         let deadline = Instant::now() + GOODBYE;
         while self.floor.keys().next().is_some() && Instant::now() < deadline {
             self.mind_sockets();
-            self.wait(SILENCE_LOOK);
+            self.await_sockets(SILENCE_LOOK);
             self.hear_out();
         }
         let now_ns = self.now();
@@ -339,13 +350,7 @@ impl Outlet for ServeOutlet {
         } else {
             Duration::ZERO
         };
-        // A poller that fails has nothing to tell; the loop goes on by its times.
-        if self.poller.wait(timeout, &mut self.events).is_err() {
-            std::thread::sleep(timeout.min(Duration::from_millis(1)));
-            return false;
-        }
-        self.ready.extend(self.events.iter());
-        !self.ready.is_empty() || next_ns <= self.now()
+        self.await_sockets(timeout) || next_ns <= self.now()
     }
 
     fn reached(&mut self, run_ns: u64) {
