@@ -397,8 +397,9 @@ impl Outlet for ServeOutlet {
 /// A turn is flushed once it is as large as this: it fits into a core's cache, and a write of it is worth its price.
 pub(super) const TURN_BYTES: usize = 192 << 10;
 
-/// Larger requests than this no venue takes.
-const MAX_REQUEST: usize = 64 << 10;
+/// Larger requests than this no venue takes. It is more than OKX's 64 KiB, so that what is too long for a venue is its own
+/// to refuse.
+pub(super) const MAX_REQUEST: usize = 128 << 10;
 
 /// How often clients are looked at while nothing is sent to them.
 const SILENCE_LOOK: Duration = Duration::from_millis(2);
