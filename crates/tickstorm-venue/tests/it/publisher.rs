@@ -486,7 +486,11 @@ fn what_is_waiting_is_due_at_the_end_of_its_window() {
 fn reached(hall: &mut Hall, now_ns: u64) -> Vec<(String, u64, u32)> {
     let mut frames = Vec::new();
     hall.publisher.reach(now_ns, &mut |frame| {
-        frames.push((String::from_utf8(frame.bytes.to_vec()).unwrap(), frame.due_ns, frame.messages));
+        frames.push((
+            String::from_utf8(frame.bytes.to_vec()).expect("venues write text"),
+            frame.due_ns,
+            frame.messages,
+        ));
         hall.subscribers.iter_mut().for_each(|subscriber| subscriber.on_frame(&frame));
     });
     frames
@@ -715,7 +719,7 @@ fn own(channel: Channel) -> Topic {
 fn greetings(feed: &mut AccountFeed, topics: &[Topic], wish: Wish, state: &AccountState<'_>) -> Vec<String> {
     let mut told = Vec::new();
     feed.greet(topics, wish, state, 0, &mut Numbering::default(), &mut |bytes| {
-        told.push(String::from_utf8(bytes.to_vec()).unwrap());
+        told.push(String::from_utf8(bytes.to_vec()).expect("venues write text"));
     });
     told
 }
@@ -739,7 +743,7 @@ fn after(venue: Venue, symbols: u32, messages: u32) -> (Hall, Blotter) {
 
 /// The open orders of a message: whether they buy, then price, quantity and what is filled of it, all as numbers.
 fn open_orders(venue: Venue, text: &str, listing: &Listing) -> Vec<(SymbolId, bool, [f64; 3])> {
-    let message: serde_json::Value = serde_json::from_str(text).unwrap();
+    let message: serde_json::Value = serde_json::from_str(text).expect("venues write JSON");
     let (orders, [symbol, side, price, filled]) = match venue {
         Venue::Kraken => (&message["data"], ["symbol", "side", "limit_price", "cum_qty"]),
         _ => {
@@ -748,8 +752,8 @@ fn open_orders(venue: Venue, text: &str, listing: &Listing) -> Vec<(SymbolId, bo
         }
     };
     let number = |value: &serde_json::Value| match value.as_str() {
-        Some(text) => text.parse().unwrap(),
-        None => value.as_f64().unwrap(),
+        Some(text) => text.parse().expect("a number"),
+        None => value.as_f64().expect("a number"),
     };
     let order = |order: &serde_json::Value| {
         let symbol = listing.instruments.iter().find(|it| order[symbol] == venue.symbol(listing, it));
@@ -757,10 +761,10 @@ fn open_orders(venue: Venue, text: &str, listing: &Listing) -> Vec<(SymbolId, bo
             Venue::Kraken => number(&order["order_qty"]),
             _ => number(&order["leaves_quantity"]) + number(&order[filled]),
         };
-        let buys = order[side].as_str().unwrap().eq_ignore_ascii_case("buy");
-        (symbol.unwrap().id, buys, [number(&order[price]), whole, number(&order[filled])])
+        let buys = order[side].as_str().expect("a word").eq_ignore_ascii_case("buy");
+        (symbol.expect("it is listed").id, buys, [number(&order[price]), whole, number(&order[filled])])
     };
-    orders.as_array().unwrap().iter().map(order).collect()
+    orders.as_array().expect("a list").iter().map(order).collect()
 }
 
 /// What is locked is bound in open orders and in nothing else: their snapshot is held against the balances.
