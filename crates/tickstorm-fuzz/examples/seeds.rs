@@ -125,7 +125,7 @@ fn requests(venue: Venue) -> Result<(), Box<dyn Error>> {
     for channel in channels {
         let name = format!("{channel:?}").to_lowercase().replace([' ', '{', '}', ':'], "");
         let topics = vec![topic(channel)];
-        let request = Request::Subscribe { id: id(), topics, snapshot: None, login: None };
+        let request = Request::Subscribe { id: id(), topics, snapshot: None, fills: None, login: None };
         all.push((format!("ours_subscribe_{name}"), request));
     }
     let topics = vec![topic(Channel::Trades)];

@@ -3,6 +3,7 @@
 use tickstorm_market::event::{AccountId, Message, Snapshot};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
+use crate::blotter::OpenOrder;
 use crate::decoded::{AssetBalance, Decoded, DepthForm, DepthUpdate, TradePrint};
 use crate::options::{OkxChecksum, Presence, VenueOptions};
 use crate::venue::Venue;
@@ -238,6 +239,33 @@ impl Encoder {
         if let Dialect::Kraken(encoder) = &mut self.0 {
             balances.iter().for_each(|balance| encoder.seed_balance(account, balance));
         }
+    }
+
+    /// What has become of open orders, before any message about them, where the venue tells sums over their fills.
+    pub(crate) fn seed_orders(&mut self, orders: &[OpenOrder]) {
+        match &mut self.0 {
+            Dialect::Coinbase(encoder) => orders.iter().for_each(|order| encoder.seed_order(order)),
+            Dialect::Bybit(encoder) => orders.iter().for_each(|order| encoder.seed_order(order)),
+            Dialect::Binance(_) | Dialect::Kraken(_) | Dialect::Okx(_) => {}
+        }
+    }
+
+    /// Appends open orders, and at Kraken last fills, as the venue tells new subscribers. `false` where it tells them
+    /// nothing.
+    pub(crate) fn open_orders(
+        &mut self,
+        orders: &[OpenOrder],
+        fills: &[Message],
+        due_ns: u64,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        match &mut self.0 {
+            Dialect::Coinbase(encoder) => encoder.open_orders(orders, due_ns, numbering, out),
+            Dialect::Kraken(encoder) => encoder.open_orders(orders, fills, numbering, out),
+            Dialect::Binance(_) | Dialect::Okx(_) | Dialect::Bybit(_) => return false,
+        }
+        true
     }
 
     /// Appends what the venue says of an order beside its fill, at Bybit.

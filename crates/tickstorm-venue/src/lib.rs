@@ -54,6 +54,7 @@
 
 pub mod access;
 mod binance;
+mod blotter;
 mod bybit;
 mod cadence;
 pub mod closing;
@@ -82,6 +83,7 @@ mod text;
 mod venue;
 mod window;
 
+pub use blotter::{Blotter, OpenOrder};
 pub use cadence::Batcher;
 pub use decoded::Decoded;
 pub use decoder::{DecodeError, Decoder};

@@ -427,6 +427,19 @@ mod tests {
     }
 
     #[test]
+    fn connections_are_counted_by_address_and_refused_without_a_word_when_to_come_again() {
+        let refused = Err(Overstep::Http { status: 429, retry_after_s: None });
+        for (venue, most, within_ns) in [(Venue::Okx, 3, SECOND), (Venue::Kraken, 150, 600 * SECOND)] {
+            let mut address = AddressMeter::new(&Limits::new(venue, LimitProfile::Venue));
+            for _ in 0..most {
+                assert_eq!(address.on_connect(7), Ok(()), "{venue}");
+            }
+            assert_eq!(address.on_connect(within_ns + 6), refused, "{venue}");
+            assert_eq!(address.on_connect(within_ns + 7), Ok(()), "{venue}");
+        }
+    }
+
+    #[test]
     fn strict_limits_are_smaller_but_never_nothing() {
         for venue in Venue::ALL {
             let [own, strict] = [LimitProfile::Venue, LimitProfile::Strict].map(|it| Limits::new(venue, it));

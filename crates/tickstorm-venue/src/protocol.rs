@@ -81,6 +81,8 @@ pub enum Request {
         topics: Vec<Topic>,
         /// Whether a snapshot is to come first, where the client has a choice and made it.
         snapshot: Option<bool>,
+        /// Whether the last fills of its own orders are to come first, where the client has a choice and made it.
+        fills: Option<bool>,
         /// The permission that comes with the request, where there is no login of its own.
         login: Option<Login>,
     },

@@ -12,6 +12,7 @@
 mod account;
 mod feed;
 mod press;
+mod repeats;
 mod shelf;
 mod windows;
 
@@ -21,16 +22,17 @@ use std::ops::Range;
 use tickstorm_market::event::{AccountId, Body, BookChange, Kind, Message, Quote, Snapshot, Ticker, Trade};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
-use crate::decoded::{AssetBalance, DepthUpdate, Level, TradePrint};
+use crate::decoded::{DepthUpdate, Level, TradePrint};
 use crate::encoder::Numbering;
 use crate::options::VenueOptions;
 use crate::protocol::Topic;
 use crate::venue::Venue;
 use crate::window::{Was, Window};
 use crate::{bybit, kraken};
-pub use account::AccountFeed;
+pub use account::{AccountFeed, AccountState, Wish};
 use feed::{Feed, What};
 use press::Press;
+use repeats::Repeats;
 use shelf::{Shelf, Top};
 use windows::Windows;
 
@@ -59,8 +61,9 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
     /// Due time of the market message, or the end of the window: ns since the start of the run.
     pub due_ns: u64,
-    /// How many market messages it tells, at least one. Those beyond one were folded. Over a stream's frames they add
-    /// up to the market messages that its subscribers could see, but for those that [wait](Publisher::waiting).
+    /// How many market messages it tells. Those beyond one were folded; none are told by a frame that only says again what
+    /// was said, because nothing has changed for long. Over a stream's frames they add up to the market messages that its
+    /// subscribers could see, but for those that [wait](Publisher::waiting).
     pub messages: u32,
     /// What they are about.
     pub kind: Kind,
@@ -85,6 +88,7 @@ pub struct Publisher {
     /// Streams that are about no single symbol.
     of_all: Vec<StreamId>,
     windows: Windows,
+    repeats: Repeats,
     /// The last statistics of every symbol, for who asks for them later.
     tickers: Box<[Option<Ticker>]>,
     /// Symbols that are not traded at the moment.
@@ -123,6 +127,10 @@ struct Stream {
     is_due: bool,
     /// Market messages that no frame has told yet.
     waiting: u32,
+    /// When the last frame was due.
+    told_ns: u64,
+    /// When it is to be looked at whether it has to repeat itself; none if it never does, or has greeted nobody yet.
+    looked_at_ns: Option<u64>,
     holds: Holds,
 }
 
@@ -170,6 +178,7 @@ impl Publisher {
             ids: HashMap::new(),
             of_all: Vec::new(),
             windows: Windows::default(),
+            repeats: Repeats::default(),
             tickers: vec![None; count].into(),
             halted: BTreeSet::new(),
         }
@@ -199,7 +208,8 @@ impl Publisher {
             }
         };
         let window = self.windows.of(feed.window_ns(self.publishing));
-        let stream = Stream { feed, symbol, window, is_due: false, waiting: 0, holds };
+        let stream =
+            Stream { feed, symbol, window, is_due: false, waiting: 0, told_ns: 0, looked_at_ns: None, holds };
         match self.streams.get_mut(id.0 as usize) {
             Some(place) => *place = Some(stream),
             None => self.streams.push(Some(stream)),
@@ -256,6 +266,9 @@ impl Publisher {
         self.free.push(stream);
         self.ids.remove(&(closed.feed, closed.symbol));
         self.windows.forget(stream);
+        if let Some(due_ns) = closed.looked_at_ns {
+            self.repeats.remove(due_ns, stream);
+        }
         let Some(symbol) = closed.symbol else {
             self.of_all.retain(|&id| id != stream);
             return;
@@ -306,6 +319,7 @@ impl Publisher {
         numbering: &mut Numbering,
         send: &mut dyn FnMut(&[u8]),
     ) {
+        self.keep_alive(stream, now_ns);
         let Some(stream) = self.streams.get(stream.0 as usize).and_then(Option::as_ref) else { return };
         if self.venue == Venue::Kraken && snapshot == Some(false) {
             return;
@@ -357,8 +371,8 @@ impl Publisher {
     /// are due by then.
     #[inline]
     pub fn push(&mut self, message: &Message, send: &mut impl FnMut(Frame<'_>)) {
-        if self.windows.next_end_ns() <= message.due_ns {
-            self.close_until(message.due_ns, send);
+        if self.windows.next_end_ns().min(self.repeats.next_ns()) <= message.due_ns {
+            self.reach(message.due_ns, send);
         }
         let symbol = message.symbol.0 as usize;
         match &message.body {
@@ -425,12 +439,50 @@ impl Publisher {
         }
     }
 
-    /// When the next frame that waits is due: the end of the earliest window with something in it.
+    /// When the next frame may be due: at the end of the earliest window with something in it, or when a stream may have
+    /// been silent for so long that it has to say so.
     pub fn next_due_ns(&self) -> Option<u64> {
-        Some(self.windows.next_end_ns()).filter(|&end_ns| end_ns < u64::MAX)
+        let next_ns = self.windows.next_end_ns().min(self.repeats.next_ns());
+        Some(next_ns).filter(|&next_ns| next_ns < u64::MAX)
     }
 
-    /// Hands `send` the frames of the windows that end by this time.
+    /// It is so late, and what was due by then has been pushed: hands `send` the frames of the windows that have ended,
+    /// and of streams that repeat themselves where nothing has changed for long. OKX sends an empty update of a book after a
+    /// minute, Bybit the same best prices after three seconds.
+    pub fn reach(&mut self, now_ns: u64, send: &mut impl FnMut(Frame<'_>)) {
+        self.close_until(now_ns, send);
+        while let Some(id) = self.repeats.take_due(now_ns) {
+            let Some(stream) = self.streams[id.0 as usize].as_mut() else { continue };
+            let desk = stream.symbol.and_then(|symbol| self.desks[symbol.0 as usize].as_deref());
+            let silent_ns = stream.feed.repeat_ns(self.venue);
+            // What waits for the end of its window is told soon anyway.
+            let last_ns = if stream.is_due { now_ns } else { stream.told_ns };
+            let mut due_ns = last_ns.saturating_add(silent_ns);
+            if due_ns <= now_ns {
+                if let Some(desk) = desk {
+                    self.press.frame_again(id, stream, desk, now_ns, send);
+                }
+                due_ns = now_ns.saturating_add(silent_ns);
+            }
+            stream.looked_at_ns = Some(due_ns);
+            self.repeats.add(due_ns, id);
+        }
+    }
+
+    /// From the first greeting on a stream repeats itself, if it is one of those.
+    fn keep_alive(&mut self, id: StreamId, now_ns: u64) {
+        let Some(stream) = self.streams.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        let silent_ns = stream.feed.repeat_ns(self.venue);
+        if silent_ns == 0 || stream.looked_at_ns.is_some() {
+            return;
+        }
+        stream.told_ns = stream.told_ns.max(now_ns);
+        let due_ns = stream.told_ns.saturating_add(silent_ns);
+        stream.looked_at_ns = Some(due_ns);
+        self.repeats.add(due_ns, id);
+    }
+
+    /// Hands `send` the frames of the windows that end by this time, though it need not have come.
     pub fn close_until(&mut self, now_ns: u64, send: &mut impl FnMut(Frame<'_>)) {
         while self.windows.next_end_ns() <= now_ns && self.windows.next_end_ns() < u64::MAX {
             let end_ns = self.windows.next_end_ns();
@@ -469,9 +521,9 @@ impl Publisher {
         windows.give_back(due);
     }
 
-    /// What one connection of an account is told of its own orders and balances, which are `balances` now.
-    pub fn account_feed(&self, account: AccountId, balances: &[AssetBalance]) -> AccountFeed {
-        AccountFeed::new(self.venue, self.press.encoder(), self.press.clock(), account, balances)
+    /// What one connection of an account is told of its own orders and balances, which are `state` now.
+    pub fn account_feed(&self, account: AccountId, state: &AccountState<'_>) -> AccountFeed {
+        AccountFeed::new(self.venue, self.press.encoder(), self.press.clock(), account, state)
     }
 }
 

@@ -3,7 +3,8 @@
 //! Any prefix may come before a venue's own path, as base addresses in clients' settings have them. The longest
 //! native path wins: `/api/v3/brokerage/...` is Coinbase's although `/api/v3/...` is Binance's. A segment that is a
 //! venue's name, as in `/okx/ws/v5/public`, says which is meant. Paths that two venues share are told apart by what
-//! asks: `/v2` is Kraken's socket, `/v2/currencies` a request to Coinbase.
+//! asks: `/v2` is Kraken's socket, `/v2/currencies` a request to Coinbase. A socket that is asked for by an ordinary request
+//! is found all the same, so that the client can be told what it is.
 
 use percent_encoding::percent_decode_str;
 
@@ -54,6 +55,8 @@ pub enum Asked {
 }
 
 /// Finds the venue of a path. `query` is what follows the question mark, or nothing. None if no venue has such a path.
+///
+/// Who asks for a socket by an ordinary request should be answered that it wants an upgrade: 426 (RFC 9110, 15.5.22).
 pub fn route(path: &str, query: &str, asked: Asked) -> Option<Route> {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let named = segments.iter().enumerate().find_map(|(at, segment)| {
@@ -66,19 +69,25 @@ pub fn route(path: &str, query: &str, asked: Asked) -> Option<Route> {
         Some((at, venue)) => (&segments[at + 1..], Some(venue)),
         None => (&segments[..], None),
     };
-    let found = longest(rest, asked, only);
-    let (native, own) = match (found, only, asked) {
-        (Some(found), _, _) => found,
-        // A venue's name alone stands for its usual socket. What it does not know by HTTP, it says so itself.
-        (None, Some(venue), Asked::WebSocket) if rest.is_empty() => {
-            let first = NATIVE.iter().find(|native| native.venue == venue && native.asked == asked)?;
-            (first, first.segments)
+    let socket = socket_at(rest, only);
+    let found = match asked {
+        Asked::WebSocket => socket,
+        Asked::Http => {
+            let requests = longest(rest, Asked::Http, only);
+            // Of a request the path goes on behind what all of them have in common.
+            let is_socket = |(native, _): &Found<'_>| {
+                let length = |native: &NativePath| (native.segments.len(), !native.open);
+                requests.is_none_or(|(request, _)| length(native) > length(request))
+            };
+            socket.filter(is_socket).or(requests)
         }
+    };
+    let (native, own) = match (found, only, asked) {
+        (Some(found), ..) => found,
+        // What a venue does not know by HTTP, it says so itself.
         (None, Some(venue), Asked::Http) => {
             return Some(Route { venue, path: joined(rest), entry: Entry::Rest });
         }
-        // Coinbase's socket is at the root, and nowhere else: a mistyped path is no path.
-        (None, None, Asked::WebSocket) if rest.is_empty() => (&ROOT, ROOT.segments),
         _ => return None,
     };
     let entry = match native.entry {
@@ -90,13 +99,24 @@ pub fn route(path: &str, query: &str, asked: Asked) -> Option<Route> {
     Some(Route { venue: native.venue, path: joined(own), entry })
 }
 
+type Found<'a> = (&'static NativePath, &'a [&'a str]);
+
+/// The socket of a path.
+fn socket_at<'a>(segments: &'a [&'a str], only: Option<Venue>) -> Option<Found<'a>> {
+    if let Some(found) = longest(segments, Asked::WebSocket, only) {
+        return Some(found);
+    }
+    // A venue's name alone stands for its usual socket. Coinbase's is at the root, and nowhere else: a mistyped path is no
+    // path.
+    let venue = only.unwrap_or(ROOT.venue);
+    let usual = |native: &&NativePath| native.venue == venue && native.asked == Asked::WebSocket;
+    let first = NATIVE.iter().find(usual).filter(|_| segments.is_empty())?;
+    Some((first, first.segments))
+}
+
 /// The native path with the most segments of its own, and what of the path is the venue's. Of equal ones the last in the
 /// path, and there one that ends with it.
-fn longest<'a>(
-    segments: &'a [&'a str],
-    asked: Asked,
-    only: Option<Venue>,
-) -> Option<(&'static NativePath, &'a [&'a str])> {
+fn longest<'a>(segments: &'a [&'a str], asked: Asked, only: Option<Venue>) -> Option<Found<'a>> {
     let natives =
         || NATIVE.iter().filter(|native| native.asked == asked && only.is_none_or(|it| it == native.venue));
     let places = (0..segments.len()).flat_map(|at| natives().map(move |native| (at, native)));
@@ -273,7 +293,7 @@ mod tests {
         ("/okx/x/ws/v5/private", "okx /ws/v5/private private"),
     ];
 
-    const REQUESTS: [(&str, &str); 20] = [
+    const REQUESTS: [(&str, &str); 17] = [
         ("/api/v3/depth?symbol=BTCUSDT", "binance /api/v3/depth"),
         ("/proxy/api/v3/depth", "binance /api/v3/depth"),
         ("/sapi/v1/capital/config/getall", "binance /sapi/v1/capital/config/getall"),
@@ -290,9 +310,6 @@ mod tests {
         ("/x/v5/user/query-api", "bybit /v5/user/query-api"),
         ("/okx/v5/market/books", "okx /v5/market/books"),
         ("/bybit/v5/market/time", "bybit /v5/market/time"),
-        ("/coinbase", "coinbase /"),
-        ("/", "none"),
-        ("/ws", "none"),
         ("/0/AssetPairs", "none"),
     ];
 
@@ -303,6 +320,22 @@ mod tests {
         }
         for (path, expected) in REQUESTS {
             assert_eq!(told(path, Asked::Http), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_found_by_ordinary_requests_too_but_no_request_is_taken_for_one() {
+        for (path, expected) in SOCKETS.into_iter().filter(|(_, expected)| *expected != "none") {
+            assert_eq!(told(path, Asked::Http), expected, "{path}");
+        }
+        for path in ["/v5/public/linear", "/bybit/ws/v5/public", "/binance/nowhere"] {
+            let found = route(path, "", Asked::Http).expect("the venue says that it does not know it");
+            assert_eq!(found.entry, Entry::Rest, "{path}");
+        }
+        for (path, _) in REQUESTS {
+            let path = path.split('?').next().unwrap_or_default();
+            let found = route(path, "", Asked::Http);
+            assert!(!matches!(found, Some(Route { entry: Entry::Socket(_), .. })), "{path}: {found:?}");
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Rules {
     pub cadence: Cadence,
     /// What depth updates are numbered by.
     pub(crate) numbering: Numbering,
+    /// Whether best prices are told again when they have not changed.
+    pub(crate) quotes_repeat: bool,
     /// Whether subscribers forget levels beyond the depth of their subscription by themselves.
     pub(crate) subscribers_cut: bool,
     /// The checksum of a book, bids and asks.

@@ -254,7 +254,7 @@ fn requests(venue: Venue, listing: &Listing) -> Vec<Vec<u8>> {
             let id = Some(RequestId(id));
             let topics = symbols.iter().map(topic).collect();
             let mut text = Vec::new();
-            let request = Request::Subscribe { id, topics, snapshot: None, login: None };
+            let request = Request::Subscribe { id, topics, snapshot: None, fills: None, login: None };
             assert!(protocol.write_request(&request, &mut text), "{venue} has books and trades");
             requests.push(text);
         }

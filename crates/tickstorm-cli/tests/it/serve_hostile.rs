@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 use tungstenite::{
-    Message, WebSocket,
+    Error, HandshakeError, Message, WebSocket,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
@@ -75,10 +75,18 @@ fn awaited(path: &Path) -> String {
 }
 
 fn connect(address: SocketAddr, path: &str) -> Client {
+    try_connect(address, path).unwrap_or_else(|status| panic!("{path} is answered with {status}"))
+}
+
+/// The status instead, if the exchange does not want to.
+fn try_connect(address: SocketAddr, path: &str) -> Result<Client, u16> {
     let stream = TcpStream::connect(address).expect("the door is open");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    let (client, _) = tungstenite::client(format!("ws://{address}{path}"), stream).expect("it is a socket");
-    client
+    match tungstenite::client(format!("ws://{address}{path}"), stream) {
+        Ok((client, _)) => Ok(client),
+        Err(HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn say(client: &mut Client, text: &str) {
@@ -337,6 +345,14 @@ fn break_the_handshake(address: SocketAddr) {
             request
         );
     }
+    for (venue, path) in SOCKETS {
+        let answer =
+            ask(address, format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).to_lowercase();
+        assert!(answer.starts_with("http/1.1 426 "), "{venue}: {answer}");
+        for line in ["\r\nupgrade: websocket\r\n", "\r\nconnection: upgrade\r\n", "this is a websocket"] {
+            assert!(answer.contains(line), "{venue}: {answer}");
+        }
+    }
     // Half a handshake, and nothing more: they are closed on later.
     for half in [&b"GET /ws HT"[..], b"\x16\x03\x01\x02", b"", b"GET /ws HTTP/1.1\r\nHost: h\r\n"] {
         let mut stream = TcpStream::connect(address).expect("the door is open");
@@ -385,7 +401,7 @@ fn crowd(exchange: &Exchange) -> Vec<TcpStream> {
 
 #[test]
 fn with_the_venues_limits_who_asks_too_much_is_told_so() {
-    let exchange = Exchange::open(&["--duration", "2s", "--clients", "0", "--limits", "venue"]);
+    let exchange = Exchange::open(&["--duration", "4s", "--clients", "0", "--limits", "venue"]);
     let mut binance = exchange.connect("/binance/ws");
     for id in 0..10 {
         say(&mut binance, &format!(r#"{{"method":"LIST_SUBSCRIPTIONS","id":{id}}}"#));
@@ -401,7 +417,46 @@ fn with_the_venues_limits_who_asks_too_much_is_told_so() {
         say(&mut coinbase, r#"{"type":"subscribe","channel":"heartbeats"}"#);
     }
     await_text(&mut coinbase, &[r#"{"type":"error""#]);
+    let mut okx = exchange.connect("/okx/ws/v5/public");
+    let arg = r#"{"channel":"tickers","instId":"BTC-USDT"}"#;
+    say(&mut okx, &format!(r#"{{"op":"subscribe","args":[{}]}}"#, [arg; 1_700].join(",")));
+    let answer = await_text(&mut okx, &[r#""event":"#]);
+    assert!(answer.contains(r#""code":"60013""#), "{answer}");
+    for _ in 0..481 {
+        say(&mut okx, &format!(r#"{{"op":"unsubscribe","args":[{arg}]}}"#));
+    }
+    await_text(&mut okx, &[r#""code":"60014""#]);
+    say(&mut okx, "ping");
+    await_text(&mut okx, &["pong"]);
     exchange.finish();
+}
+
+#[test]
+fn with_the_venues_limits_who_comes_too_often_stays_outside() {
+    let exchange = Exchange::open(&["--duration", "6s", "--clients", "0", "--limits", "venue"]);
+    let mut inside = Vec::new();
+    // Three a second: however slow the machine is, one of so many is refused.
+    let refused = (0..200).find_map(|_| match try_connect(exchange.address, "/okx/ws/v5/public") {
+        Ok(client) => {
+            inside.push(client);
+            None
+        }
+        Err(status) => Some(status),
+    });
+    assert_eq!(refused, Some(429));
+    assert!(inside.len() >= 3, "{} were let in", inside.len());
+    // 150 in ten minutes.
+    let mut inside: Vec<Client> = (0..150).map(|_| exchange.connect("/kraken/v2")).collect();
+    assert_eq!(try_connect(exchange.address, "/kraken/v2").err(), Some(429));
+    // The others of that address may come still, and who is in is served.
+    exchange.connect("/bybit/v5/public/spot");
+    let first = &mut inside[0];
+    say(first, r#"{"method":"ping","req_id":1}"#);
+    await_text(first, &[r#""pong""#]);
+    let (_, report) = exchange.finish();
+    let clients = report["served"]["clients"].as_array().expect("there is a list");
+    let of = |venue: &str| clients.iter().filter(|client| client["venue"] == venue).count();
+    assert_eq!((of("kraken"), of("bybit")), (150, 1));
 }
 
 #[test]

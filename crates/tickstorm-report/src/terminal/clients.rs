@@ -70,9 +70,18 @@ fn clients(page: &mut Page, clients: &[Client], left_out: u64) {
             behind(client),
         ]
     });
-    let rows: Vec<Vec<String>> = std::iter::once(heading.to_vec()).chain(rows).collect();
+    let mut rows: Vec<Vec<String>> = std::iter::once(heading.to_vec()).chain(rows).collect();
     let sides = [Side::Right, Side::Left, Side::Right, Side::Right, Side::Right, Side::Right, Side::Left];
-    let mut lines = columns(&rows, &sides).into_iter();
+    let mut lines = columns(&rows, &sides);
+    for dispensable in [BYTES, FRAMES] {
+        if lines.iter().all(|line| line.trim_end().chars().count() <= page.text_width()) {
+            break;
+        }
+        // A column without text takes no room.
+        rows.iter_mut().for_each(|row| row[dispensable].clear());
+        lines = columns(&rows, &sides);
+    }
+    let mut lines = lines.into_iter();
     if let Some(heading) = lines.next() {
         page.line(&[(heading.trim_end(), Paint::Faint)]);
     }
@@ -165,6 +174,10 @@ fn books(page: &mut Page, served: &Served) {
         page.painted(&format!("and {}", counted(more, "more book")), Paint::Faint);
     }
 }
+
+/// Columns of the table of clients that a narrow page does without.
+const FRAMES: usize = 3;
+const BYTES: usize = 4;
 
 /// What is on its way anyway.
 const NOT_WORTH_A_WORD_MS: f64 = 20.0;

@@ -59,9 +59,13 @@ fn read_stream_command(
     id: Option<RequestId>,
 ) -> Result<Request, Wrong> {
     match method {
-        "SUBSCRIBE" => {
-            Ok(Request::Subscribe { id, topics: read_topics(listing, object)?, snapshot: None, login: None })
-        }
+        "SUBSCRIBE" => Ok(Request::Subscribe {
+            id,
+            topics: read_topics(listing, object)?,
+            snapshot: None,
+            fills: None,
+            login: None,
+        }),
         "UNSUBSCRIBE" => Ok(Request::Unsubscribe { id, topics: read_topics(listing, object)? }),
         "LIST_SUBSCRIPTIONS" => Ok(Request::List { id }),
         "SET_PROPERTY" => {
@@ -149,11 +153,11 @@ fn read_api_call(
     let user = || vec![user_topic()];
     match method {
         "userDataStream.subscribe" => {
-            Ok(Request::Subscribe { id, topics: user(), snapshot: None, login: None })
+            Ok(Request::Subscribe { id, topics: user(), snapshot: None, fills: None, login: None })
         }
         "userDataStream.subscribe.signature" => {
             let login = Some(read_login(object)?);
-            Ok(Request::Subscribe { id, topics: user(), snapshot: None, login })
+            Ok(Request::Subscribe { id, topics: user(), snapshot: None, fills: None, login })
         }
         "userDataStream.unsubscribe" => Ok(Request::Unsubscribe { id, topics: user() }),
         "session.logon" => Ok(Request::Login { id, login: read_login(object)? }),
@@ -549,7 +553,13 @@ mod tests {
             (
                 r#"{"method":"SUBSCRIBE","params":["btcusdt@aggTrade","btcusdt@depth@100ms"],"id":1}"#,
                 Endpoint::Public,
-                Request::Subscribe { id: id("1"), topics: topics.clone(), snapshot: None, login: None },
+                Request::Subscribe {
+                    id: id("1"),
+                    topics: topics.clone(),
+                    snapshot: None,
+                    fills: None,
+                    login: None,
+                },
             ),
             (
                 r#"{"method":"UNSUBSCRIBE","params":["btcusdt@aggTrade"],"id":2}"#,
@@ -574,6 +584,7 @@ mod tests {
                     id: id("\"8b0f2b36-0001\""),
                     topics: vec![user_topic()],
                     snapshot: None,
+                    fills: None,
                     login: Some(Login {
                         key: "demo-key".into(),
                         payload: "apiKey=demo-key&recvWindow=5000&timestamp=1795420800000".into(),

@@ -9,6 +9,7 @@ pub(crate) const RULES: Rules = Rules {
     share_step: 1_000,
     cadence: Cadence { book_ns: 100_000_000, trades_ns: 0, quotes_ns: 0, tickers_ns: 1_000_000_000 },
     numbering: Numbering::Changes,
+    quotes_repeat: false,
     subscribers_cut: false,
     checksum: None,
 };

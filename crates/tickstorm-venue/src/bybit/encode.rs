@@ -13,6 +13,7 @@ use tickstorm_market::instrument::{Listing, SymbolId};
 
 use super::instruments::write_instruments;
 use super::rules::{QUOTE_DEPTH, RULES};
+use crate::blotter::OpenOrder;
 use crate::decoded::{
     AssetBalance, BalanceUpdate, Continuity, Decoded, DepthForm, DepthUpdate, ExecutionReport, Level,
     QuoteUpdate, TickerUpdate, TradePrint, WallClock,
@@ -56,6 +57,13 @@ impl Encoder {
             .get_or_insert_with(|| State::new(depth, snapshot.update_id).into());
         state.window.seed(snapshot);
         state.change_id = snapshot.update_id;
+    }
+
+    /// What an order has cost in fees, before any message about it.
+    pub(crate) fn seed_order(&mut self, order: &OpenOrder) {
+        if let (Body::Execution(execution), true) = (&order.last.body, order.fills > 0) {
+            self.state(order.last.symbol).fees.seed(execution.order_id, order.fee_units);
+        }
     }
 
     pub(crate) fn instruments(&mut self, due_ns: u64, _: &mut Numbering, out: &mut Vec<u8>) {

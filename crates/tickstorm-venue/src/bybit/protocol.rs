@@ -43,7 +43,7 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
     match op.as_str() {
         "subscribe" => {
             let topics = topics(listing, &command.args, endpoint).map_err(refused)?;
-            Ok(Request::Subscribe { id, topics, snapshot: None, login: None })
+            Ok(Request::Subscribe { id, topics, snapshot: None, fills: None, login: None })
         }
         "unsubscribe" => {
             let topics = topics(listing, &command.args, endpoint).map_err(refused)?;
@@ -435,6 +435,7 @@ mod tests {
                     id: id("r1"),
                     topics: vec![book, trades.clone()],
                     snapshot: None,
+                    fills: None,
                     login: None,
                 },
             ),

@@ -10,6 +10,7 @@ pub(crate) const RULES: Rules = Rules {
     // Books of 50 levels; those of 200 and 1000 come every 100 and 200 ms.
     cadence: Cadence { book_ns: 20_000_000, trades_ns: 0, quotes_ns: 10_000_000, tickers_ns: 50_000_000 },
     numbering: Numbering::Messages,
+    quotes_repeat: true,
     subscribers_cut: true,
     checksum: None,
 };

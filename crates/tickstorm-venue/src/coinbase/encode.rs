@@ -12,6 +12,7 @@ use tickstorm_market::instrument::{Listing, SymbolId};
 use super::RULES;
 use super::pieces::{Fills, ORDER_ROOM, Pieces};
 use super::time::{TIME_ROOM, TimeText};
+use crate::blotter::OpenOrder;
 use crate::decoded::{
     Decoded, DepthForm, DepthUpdate, ExecutionReport, Level, OrderStatus, StatusUpdate, TickerUpdate,
     TradePrint, WallClock,
@@ -132,6 +133,32 @@ impl Encoder {
         self.depth(update.symbol, unix_ns, DepthForm::Update, times.len(), changes, numbering, out);
     }
 
+    /// Open orders as new subscribers are told them, in one frame.
+    pub(crate) fn open_orders(
+        &mut self,
+        orders: &[OpenOrder],
+        due_ns: u64,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) {
+        let mut reports = std::mem::take(&mut self.reports);
+        reports.clear();
+        for order in orders {
+            let fills = Fills { count: order.fills, fee_units: order.fee_units };
+            reports.extend(order.report(&self.listing, self.clock).map(|report| (report, fills)));
+        }
+        self.orders(self.clock.unix_ns(due_ns), DepthForm::Snapshot, &reports, numbering, out);
+        self.reports = reports;
+    }
+
+    /// What the fills of an order have come to, before any message about it.
+    pub(crate) fn seed_order(&mut self, order: &OpenOrder) {
+        if let (Body::Execution(execution), true) = (&order.last.body, order.fills > 0) {
+            let fills = Fills { count: order.fills, fee_units: order.fee_units };
+            self.filled.insert((order.last.symbol, execution.order_id), fills);
+        }
+    }
+
     /// Several trades of one symbol, given oldest first, as one frame.
     pub(crate) fn prints(
         &mut self,
@@ -191,7 +218,7 @@ impl Encoder {
                 let instrument = self.listing.instrument(symbol);
                 let report = ExecutionReport::of(message, execution, instrument, clock);
                 let fills = self.fills_after(&report);
-                self.orders(symbol, unix_ns, &[(report, fills)], numbering, out);
+                self.orders(unix_ns, DepthForm::Update, &[(report, fills)], numbering, out);
             }
             Body::Status(status) => {
                 let trading = status.trading;
@@ -237,7 +264,7 @@ impl Encoder {
                     let report = ExecutionReport::of(message, execution, instrument, clock);
                     reports.push((report, self.fills_after(&report)));
                 }
-                self.orders(last.symbol, unix_ns, &reports, numbering, out);
+                self.orders(unix_ns, DepthForm::Update, &reports, numbering, out);
                 self.reports = reports;
             }
             _ => return self.encode(last, numbering, out),
@@ -270,7 +297,7 @@ impl Encoder {
                 };
                 let fills = Fills { count, fee_units: report.fee_units };
                 let unix_ns = report.event_ns.unwrap_or(report.engine_ns);
-                self.orders(report.symbol, unix_ns, &[(*report, fills)], numbering, out);
+                self.orders(unix_ns, DepthForm::Update, &[(*report, fills)], numbering, out);
             }
             Decoded::Status(update) => self.status(update, numbering, out),
             Decoded::Numbered(_)
@@ -440,21 +467,26 @@ impl Encoder {
 
     fn orders(
         &mut self,
-        symbol: SymbolId,
         unix_ns: u64,
+        form: DepthForm,
         reports: &[(ExecutionReport, Fills)],
         numbering: &mut Numbering,
         out: &mut Vec<u8>,
     ) {
-        let pieces = &self.symbols[symbol.0 as usize];
-        let room = ENVELOPE_ROOM + 150 + reports.len() * (ORDER_ROOM + pieces.product.len());
+        let symbols = &self.symbols;
+        let order = |(report, _): &(ExecutionReport, Fills)| symbols[report.symbol.0 as usize].product.len();
+        let room = ENVELOPE_ROOM + 150 + reports.iter().map(|it| ORDER_ROOM + order(it)).sum::<usize>();
         append(out, room, |w| {
             self.envelope.open(b"user", unix_ns, numbering, w);
-            w.literal(br#"{"type":"update","orders":["#);
+            match form {
+                DepthForm::Snapshot => w.literal(br#"{"type":"snapshot","orders":["#),
+                DepthForm::Update => w.literal(br#"{"type":"update","orders":["#),
+            }
             for (index, (report, fills)) in reports.iter().enumerate() {
                 if index > 0 {
                     w.literal(b",");
                 }
+                let pieces = &symbols[report.symbol.0 as usize];
                 pieces.order(report, *fills, &mut self.envelope.time, w);
             }
             w.literal(

@@ -47,7 +47,7 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
     };
     let login = command.jwt.map(|jwt| Login { signature: jwt.into_owned(), ..Login::default() });
     Ok(match &*method {
-        "subscribe" => Request::Subscribe { id: None, topics, snapshot: None, login },
+        "subscribe" => Request::Subscribe { id: None, topics, snapshot: None, fills: None, login },
         _ => Request::Unsubscribe { id: None, topics },
     })
 }
@@ -55,9 +55,9 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
 /// Topics must be of one channel. A client has no choice about snapshots: they come.
 pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<u8>) -> bool {
     let (kind, topics, login) = match request {
-        Request::Subscribe { topics, snapshot: None | Some(true), login, .. } => {
-            ("subscribe", topics, login.as_ref())
-        }
+        Request::Subscribe {
+            topics, snapshot: None | Some(true), fills: None | Some(false), login, ..
+        } => ("subscribe", topics, login.as_ref()),
         Request::Unsubscribe { topics, .. } => ("unsubscribe", topics, None),
         _ => return false,
     };
@@ -466,6 +466,7 @@ mod tests {
             id: None,
             topics: vec![topic("level2", Some(0)), topic("level2", Some(1))],
             snapshot: None,
+            fills: None,
             login: None,
         };
         let unsubscribe = Request::Unsubscribe { id: None, topics: vec![topic("level2", Some(1))] };
@@ -504,7 +505,8 @@ mod tests {
     #[test]
     fn requests_that_the_venue_does_not_know_are_not_written() {
         let topics = vec![topic("level2", Some(0)), topic("ticker", Some(0))];
-        let subscribe = |topics, snapshot| Request::Subscribe { id: None, topics, snapshot, login: None };
+        let subscribe =
+            |topics, snapshot| Request::Subscribe { id: None, topics, snapshot, fills: None, login: None };
         for request in [
             Request::Ping { id: None },
             Request::List { id: None },

@@ -9,6 +9,7 @@ pub(crate) const RULES: Rules = Rules {
     share_step: 10,
     cadence: Cadence { book_ns: 50_000_000, trades_ns: 250_000_000, quotes_ns: 0, tickers_ns: 0 },
     numbering: Numbering::None,
+    quotes_repeat: false,
     subscribers_cut: false,
     checksum: None,
 };

@@ -75,10 +75,19 @@ fn read(listing: &Listing, bytes: &[u8], endpoint: Endpoint, about: &mut About) 
     if private && login.is_none() {
         return Err(Refusal::NotLoggedIn);
     }
-    let snapshot =
-        reader.find("snapshot", params.snapshot).or(reader.find("snap_orders", params.snap_orders));
-    let snapshot = snapshot.map(|value| value.boolean().map_err(|_| wrong(value))).transpose()?;
-    Ok(Request::Subscribe { id, topics, snapshot, login })
+    let wish = |field, raw| match reader.find(field, raw) {
+        Some(value) => value.boolean().map(Some).map_err(|_| wrong(value)),
+        None => Ok(None),
+    };
+    // `snapshot` is what executions once had for both.
+    let plain = wish("snapshot", params.snapshot)?;
+    let orders = wish("snap_orders", params.snap_orders)?;
+    let fills = wish("snap_trades", params.snap_trades)?;
+    let (snapshot, fills) = match topics.iter().any(|topic| topic.channel == Channel::Orders) {
+        true => (orders.or(plain), fills),
+        false => (plain, None),
+    };
+    Ok(Request::Subscribe { id, topics, snapshot, fills, login })
 }
 
 fn read_topics<'a>(
@@ -143,13 +152,13 @@ fn read_depth<'a>(reader: Reader<'a>, params: &WireParams<'a>) -> Result<u32, Re
 pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<u8>) -> bool {
     let command = match request {
         Request::Ping { id } => Command { method: "ping", params: None, req_id: raw(id) },
-        Request::Subscribe { id, topics, snapshot, login } => {
+        Request::Subscribe { id, topics, snapshot, fills, login } => {
             let token = login.as_ref().map(|login| login.signature.as_str());
-            let Some(params) = params(listing, topics, *snapshot, token) else { return false };
+            let Some(params) = params(listing, topics, [*snapshot, *fills], token) else { return false };
             Command { method: "subscribe", params: Some(params), req_id: raw(id) }
         }
         Request::Unsubscribe { id, topics } => {
-            let Some(params) = params(listing, topics, None, None) else { return false };
+            let Some(params) = params(listing, topics, [None; 2], None) else { return false };
             Command { method: "unsubscribe", params: Some(params), req_id: raw(id) }
         }
         Request::List { .. }
@@ -168,7 +177,7 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
 fn params<'a>(
     listing: &Listing,
     topics: &[Topic],
-    snapshot: Option<bool>,
+    [snapshot, fills]: [Option<bool>; 2],
     token: Option<&'a str>,
 ) -> Option<Params<'a>> {
     let channel = topics.first()?.channel;
@@ -185,6 +194,7 @@ fn params<'a>(
         snapshot: snapshot.filter(|_| !orders),
         token,
         snap_orders: snapshot.filter(|_| orders),
+        snap_trades: fills.filter(|_| orders),
     })
 }
 
@@ -513,6 +523,8 @@ struct Params<'a> {
     token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     snap_orders: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snap_trades: Option<bool>,
 }
 
 /// In the venue's order of fields, which is the alphabet's.
@@ -558,7 +570,7 @@ struct AnswerResult {
 }
 
 fields!(WireRequest { method, params, req_id });
-fields!(WireParams { channel, symbol, depth, event_trigger, snapshot, token, snap_orders });
+fields!(WireParams { channel, symbol, depth, event_trigger, snapshot, token, snap_orders, snap_trades });
 fields!(WireAnswer { channel, data, method, req_id, result, error, symbol });
 fields!(WireStatus { system });
 
@@ -573,7 +585,7 @@ const WRONG_ENDPOINT: &str =
     "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com";
 
 /// Fields of requests that refusals name.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "method",
     "params",
     "req_id",
@@ -583,6 +595,7 @@ const FIELDS: [&str; 10] = [
     "event_trigger",
     "snapshot",
     "snap_orders",
+    "snap_trades",
     "token",
 ];
 
@@ -657,16 +670,18 @@ mod tests {
                     id: id(1),
                     topics: vec![book(10, 0), book(10, 1)],
                     snapshot: Some(true),
+                    fills: None,
                     login: None,
                 },
             ),
             (example!("unsubscribe_book"), Request::Unsubscribe { id: id(2), topics: vec![book(10, 1)] }),
             (
-                &example!("subscribe_executions").replace(",\"snap_trades\":false", ""),
+                example!("subscribe_executions"),
                 Request::Subscribe {
                     id: id(5),
                     topics: vec![orders],
                     snapshot: Some(true),
+                    fills: Some(false),
                     login: Some(login),
                 },
             ),
@@ -677,7 +692,19 @@ mod tests {
                 [&ours, text].map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
             assert_eq!(ours, documented);
         }
-        assert!(request(example!("subscribe_executions")).is_ok(), "with a field that is not ours");
+        let told = |text: &str| match request(text) {
+            Ok(Request::Subscribe { snapshot, fills, .. }) => (snapshot, fills),
+            other => panic!("{other:?}"),
+        };
+        let text = example!("subscribe_executions");
+        assert_eq!(
+            told(&text.replace("snap_orders", "snapshot")),
+            (Some(true), Some(false)),
+            "as it once was"
+        );
+        let both = text.replace("\"snap_orders\":true", "\"snap_orders\":true,\"snapshot\":false");
+        assert_eq!(told(&both), (Some(true), Some(false)));
+        assert_eq!(told(&text.replace("executions", "balances")), (None, None), "they have `snapshot` alone");
     }
 
     #[test]
@@ -749,7 +776,9 @@ mod tests {
             let topics = vec![topic(&listing, channel, symbol)];
             let login = Some(Login { signature: "token".to_owned(), ..Login::default() });
             let (id, snapshot) = (id(7), Some(false));
-            let wanted = Request::Subscribe { id: id.clone(), topics: topics.clone(), snapshot, login };
+            let fills = (channel == Channel::Orders).then_some(true);
+            let wanted =
+                Request::Subscribe { id: id.clone(), topics: topics.clone(), snapshot, fills, login };
             assert_eq!(request(&written(&wanted).unwrap()), Ok(wanted));
             let granted = Reply::Subscribed { id, topics, all: vec![] };
             assert_eq!(read_reply(&listing, replies(&granted)[0].as_bytes()), Ok(Some(granted)));

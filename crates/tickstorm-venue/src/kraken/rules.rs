@@ -10,6 +10,7 @@ pub(crate) const RULES: Rules = Rules {
     share_step: 10_000,
     cadence: Cadence { book_ns: 0, trades_ns: 0, quotes_ns: 0, tickers_ns: 0 },
     numbering: Numbering::None,
+    quotes_repeat: false,
     subscribers_cut: true,
     checksum: Some(checksum::of_book),
 };

@@ -50,7 +50,7 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
             });
             let topics = topics.collect::<Result<_, _>>()?;
             Ok(match &*op {
-                "subscribe" => Request::Subscribe { id, topics, snapshot: None, login: None },
+                "subscribe" => Request::Subscribe { id, topics, snapshot: None, fills: None, login: None },
                 _ => Request::Unsubscribe { id, topics },
             })
         }
@@ -71,9 +71,13 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
             out.extend_from_slice(b"ping");
             return true;
         }
-        Request::Subscribe { id, topics, snapshot: None | Some(true), login: None } => {
-            (id, "subscribe", written_args(listing, topics))
-        }
+        Request::Subscribe {
+            id,
+            topics,
+            snapshot: None | Some(true),
+            fills: None | Some(false),
+            login: None,
+        } => (id, "subscribe", written_args(listing, topics)),
         Request::Unsubscribe { id, topics } => (id, "unsubscribe", written_args(listing, topics)),
         Request::Login { id, login } => (id, "login", Some(json(&[LoginArg::of(login)]))),
         _ => return false,
@@ -571,8 +575,13 @@ mod tests {
     #[test]
     fn the_examples_of_commands_read_and_write_as_the_same_bytes() {
         let trades = topic(Channel::Trades, Some(0), r#"{"channel":"trades","instId":"BTC-USDT"}"#);
-        let subscribe =
-            Request::Subscribe { id: id(), topics: vec![books(), trades], snapshot: None, login: None };
+        let subscribe = Request::Subscribe {
+            id: id(),
+            topics: vec![books(), trades],
+            snapshot: None,
+            fills: None,
+            login: None,
+        };
         let unsubscribe = Request::Unsubscribe { id: None, topics: vec![books()] };
         let login = Request::Login {
             id: None,
@@ -672,11 +681,18 @@ mod tests {
 
     #[test]
     fn what_the_venue_has_no_words_for_is_not_written() {
-        let plain = Request::Subscribe { id: None, topics: vec![books()], snapshot: None, login: None };
+        let plain =
+            Request::Subscribe { id: None, topics: vec![books()], snapshot: None, fills: None, login: None };
         assert!(written(&plain).is_some());
         for request in [
-            Request::Subscribe { id: None, topics: vec![books()], snapshot: Some(false), login: None },
-            Request::Subscribe { id: None, topics: vec![], snapshot: None, login: None },
+            Request::Subscribe {
+                id: None,
+                topics: vec![books()],
+                snapshot: Some(false),
+                fills: None,
+                login: None,
+            },
+            Request::Subscribe { id: None, topics: vec![], snapshot: None, fills: None, login: None },
             Request::List { id: None },
             Request::GetCombined { id: None },
         ] {

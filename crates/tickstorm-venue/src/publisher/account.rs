@@ -2,9 +2,10 @@
 
 use tickstorm_market::event::{AccountId, Body, ExecutionKind, Kind, Message};
 
+use crate::blotter::{Blotter, OpenOrder};
 use crate::decoded::{AssetBalance, BalanceUpdate, Decoded, DepthForm, WallClock};
 use crate::encoder::{Encoder, Numbering};
-use crate::protocol::Channel;
+use crate::protocol::{Channel, Topic};
 use crate::venue::Venue;
 
 /// Tells one connection what happens to its account: every message by itself, with the connection's own numbers.
@@ -19,15 +20,34 @@ pub struct AccountFeed {
     out: Vec<u8>,
 }
 
+/// What an account has, and what it has done so far.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountState<'a> {
+    /// Its balances now.
+    pub balances: &'a [AssetBalance],
+    /// Its open orders and last fills, in the times of the messages that are pushed.
+    pub blotter: &'a Blotter,
+}
+
+/// What a client wants to be sent first, where it has a choice and made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// How things stand.
+    pub snapshot: Option<bool>,
+    /// Its last fills.
+    pub fills: Option<bool>,
+}
+
 impl AccountFeed {
     pub(super) fn new(
         venue: Venue,
         mut encoder: Encoder,
         clock: WallClock,
         account: AccountId,
-        balances: &[AssetBalance],
+        state: &AccountState<'_>,
     ) -> Self {
-        encoder.seed_balances(told_as(venue, account), balances);
+        encoder.seed_balances(told_as(venue, account), state.balances);
+        encoder.seed_orders(&state.blotter.orders());
         Self { venue, account, encoder, clock, bare: false, out: Vec::new() }
     }
 
@@ -83,19 +103,75 @@ impl AccountFeed {
         }
     }
 
-    /// Hands `send` what a subscriber of the channel is told first of the account's balances: all of them at Kraken and
-    /// OKX, nothing elsewhere.
+    /// Hands `send` what who subscribes to these topics of the account is told first: of balances all of them at Kraken
+    /// and OKX, of orders the open ones at Kraken and Coinbase, and at Kraken the last fills if they are wanted. Nothing
+    /// elsewhere.
     pub fn greet(
         &mut self,
-        channel: Channel,
+        topics: &[Topic],
+        wish: Wish,
+        state: &AccountState<'_>,
+        now_ns: u64,
+        numbering: &mut Numbering,
+        send: &mut dyn FnMut(&[u8]),
+    ) {
+        let about = |channel| topics.iter().filter(move |topic| topic.channel == channel);
+        let wants_state = wish.snapshot.unwrap_or(true);
+        match self.venue {
+            Venue::Kraken | Venue::Okx => {
+                if about(Channel::Balances).next().is_some() && wants_state {
+                    self.greet_with_balances(state.balances, now_ns, numbering, send);
+                }
+            }
+            Venue::Coinbase => {
+                let orders = state.blotter.orders().into_iter().filter(|order| {
+                    about(Channel::User)
+                        .any(|topic| topic.symbol.is_none_or(|symbol| symbol == order.last.symbol))
+                });
+                let orders: Vec<OpenOrder> = orders.collect();
+                // Who has none is told so, too.
+                let frames = orders.chunks(ORDERS_A_FRAME).chain(orders.is_empty().then_some(&[][..]));
+                if about(Channel::User).next().is_some() {
+                    frames.for_each(|orders| self.greet_with_orders(orders, &[], now_ns, numbering, send));
+                }
+            }
+            Venue::Binance | Venue::Bybit => {}
+        }
+        let wants_fills = wish.fills.unwrap_or(false);
+        if self.venue == Venue::Kraken
+            && about(Channel::Orders).next().is_some()
+            && (wants_state || wants_fills)
+        {
+            let orders = if wants_state { state.blotter.orders() } else { Vec::new() };
+            let fills = state.blotter.fills().filter(|_| wants_fills);
+            let fills: Vec<Message> = fills.filter_map(|fill| self.own(fill)).collect();
+            self.greet_with_orders(&orders, &fills, now_ns, numbering, send);
+        }
+    }
+
+    fn greet_with_orders(
+        &mut self,
+        orders: &[OpenOrder],
+        fills: &[Message],
+        now_ns: u64,
+        numbering: &mut Numbering,
+        send: &mut dyn FnMut(&[u8]),
+    ) {
+        let own = |order: &OpenOrder| Some(OpenOrder { last: self.own(&order.last)?, ..*order });
+        let orders: Vec<OpenOrder> = orders.iter().filter_map(own).collect();
+        self.out.clear();
+        if self.encoder.open_orders(&orders, fills, now_ns, numbering, &mut self.out) {
+            send(&self.out);
+        }
+    }
+
+    fn greet_with_balances(
+        &mut self,
         balances: &[AssetBalance],
         now_ns: u64,
         numbering: &mut Numbering,
         send: &mut dyn FnMut(&[u8]),
     ) {
-        if channel != Channel::Balances || !matches!(self.venue, Venue::Kraken | Venue::Okx) {
-            return;
-        }
         let unix_ns = self.clock.unix_ns(now_ns);
         let update = BalanceUpdate {
             account: told_as(self.venue, self.account),
@@ -127,6 +203,9 @@ impl AccountFeed {
         Some(message)
     }
 }
+
+/// So many open orders Coinbase puts into a frame.
+const ORDERS_A_FRAME: usize = 50;
 
 /// What Binance's events begin with; their end is a brace.
 const WRAPPER: &[u8] = br#"{"subscriptionId":0,"event":"#;

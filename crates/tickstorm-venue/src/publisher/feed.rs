@@ -114,6 +114,16 @@ impl Feed {
         }
     }
 
+    /// How long a stream may be silent before it says again what it has said; zero for ever. OKX's "Order book channel"
+    /// and Bybit's "Orderbook" tell of it.
+    pub(super) fn repeat_ns(&self, venue: Venue) -> u64 {
+        match (venue, self.what) {
+            (Venue::Okx, What::Levels) => 60_000 * NS_PER_MS,
+            (Venue::Bybit, What::Quotes) => 3_000 * NS_PER_MS,
+            _ => 0,
+        }
+    }
+
     /// The kind of market message that it is about.
     pub(super) fn kind(&self) -> Kind {
         match self.what {

@@ -112,6 +112,46 @@ impl Press {
         self.hand_over(id, stream, due_ns, send);
     }
 
+    /// Sends what says that nothing has changed: the last state that was told, or an update of nothing that continues it.
+    pub(super) fn frame_again(
+        &mut self,
+        id: StreamId,
+        stream: &mut Stream,
+        desk: &Desk,
+        now_ns: u64,
+        send: &mut impl FnMut(Frame<'_>),
+    ) {
+        self.out.clear();
+        let Some(symbol) = stream.symbol else { return };
+        match &stream.holds {
+            Holds::Levels(shelf) => {
+                let checksum = desk.book.as_ref().filter(|_| self.retired_checksums).map(|book| {
+                    shelf.told(&book.window, stream.feed.depth as usize, &mut self.news);
+                    let [bids, asks] =
+                        [&self.news.bids, &self.news.asks].map(|levels| levels.iter().copied());
+                    crate::okx::checksum(bids, asks, self.listing.instrument(symbol))
+                });
+                let update = DepthUpdate {
+                    continuity: Continuity::Chain { previous: Some(shelf.told_id), id: shelf.told_id },
+                    checksum,
+                    cross_sequence: Some(shelf.told_id),
+                    ..depth_update(self.clock, symbol, stream.feed.depth, now_ns, now_ns, [&[], &[]])
+                };
+                let form = stream.feed.levels_form(self.venue);
+                self.encoder.levels(&update, form, &[], &mut Numbering::default(), &mut self.out);
+            }
+            Holds::Count(count) => {
+                self.quote(symbol, &desk.quote, [desk.quote_ns, now_ns], *count, &mut Numbering::default());
+            }
+            _ => {}
+        }
+        if !self.out.is_empty() {
+            stream.told_ns = now_ns;
+            let (bytes, kind) = (&self.out[..], stream.feed.kind());
+            send(Frame { stream: id, bytes, due_ns: now_ns, messages: 0, kind, number: None });
+        }
+    }
+
     /// Writes what there is to tell into `out`: nothing if that is nothing.
     fn render(
         &mut self,
@@ -324,6 +364,7 @@ impl Press {
         let number = if self.venue == Venue::Coinbase { number_place(&self.out) } else { None };
         debug_assert_eq!(number.is_some(), self.venue == Venue::Coinbase, "each frame of Coinbase has one");
         let messages = std::mem::take(&mut stream.waiting);
+        stream.told_ns = due_ns;
         let (bytes, kind) = (&self.out[..], stream.feed.kind());
         send(Frame { stream: id, bytes, due_ns, messages, kind, number });
     }

@@ -222,9 +222,14 @@ impl ReplicaBook {
         self.check_touch(print)
     }
 
-    /// Takes in best prices: newer than the last ones, and the book's own if they reflect its last change.
+    /// Takes in best prices: newer than the last ones, unless the venue repeats them, and the book's own if they reflect its
+    /// last change.
     pub fn on_quote(&mut self, update: &QuoteUpdate) -> Result<(), Fault> {
-        let last = self.last_quote_id.filter(|&last| update.update_id <= last);
+        let is_old = |last: &u64| match self.rules.quotes_repeat {
+            true => update.update_id < *last,
+            false => update.update_id <= *last,
+        };
+        let last = self.last_quote_id.filter(is_old);
         if let Some(last) = last.filter(|_| self.conduct == Conduct::Realtime) {
             return Err(Fault::OldQuote { symbol: self.name(), last, found: update.update_id });
         }

@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use tickstorm_market::instrument::AssetId;
 use tickstorm_market::{
-    Body, Kind, Listing, MarketSpec, Message, Regime, ShardMarket, Side, Snapshot, SymbolId,
+    AccountId, Body, Kind, Listing, MarketSpec, Message, Regime, ShardMarket, Side, Snapshot, SymbolId,
 };
 use tickstorm_random::Seed;
-use tickstorm_venue::protocol::{Endpoint, Request, Topic};
-use tickstorm_venue::publisher::{Frame, Publishing, StreamId};
+use tickstorm_venue::decoded::AssetBalance;
+use tickstorm_venue::protocol::{Channel, Endpoint, Request, Topic};
+use tickstorm_venue::publisher::{AccountFeed, AccountState, Frame, Publishing, StreamId, Wish};
 use tickstorm_venue::{
-    Conduct, Decoded, Decoder, Numbering, Protocol, Publisher, Replica, Sequences, Venue, VenueOptions,
+    Blotter, Conduct, Decoded, Decoder, Numbering, Protocol, Publisher, Replica, Sequences, Venue,
+    VenueOptions,
 };
 
 const START_UNIX_NS: i64 = 1_795_420_800_000_000_000;
@@ -132,7 +135,8 @@ impl Subscriber {
     /// Takes in a frame with the number that the connection gives it.
     fn on_frame(&mut self, frame: &Frame<'_>) {
         self.told += u64::from(frame.messages);
-        assert!(frame.messages > 0);
+        // Who is told nothing new may be told that.
+        assert!(frame.messages > 0 || matches!(self.venue, Venue::Okx | Venue::Bybit));
         assert_eq!(frame.number.is_some(), self.venue == Venue::Coinbase);
         match frame.number.clone() {
             Some(place) => {
@@ -270,9 +274,10 @@ impl Hall {
     fn flush(&mut self) {
         let Self { publisher, subscribers, framed, frames, .. } = self;
         publisher.close_until(u64::MAX, &mut |frame| deliver(subscribers, framed, frames, &frame));
-        assert_eq!(publisher.next_due_ns(), None);
         // Time is past the ends of those windows.
         self.due_ns = self.due_ns.max(self.frames.last().copied().unwrap_or_default());
+        // Only who is silent for long is still to be heard of.
+        assert!(publisher.next_due_ns().is_none_or(|due_ns| due_ns > self.due_ns));
     }
 
     /// After the windows have ended, everybody has the market's book and has been told everything.
@@ -416,7 +421,7 @@ fn each_message_is_a_frame_in_real_time() {
             told += count;
         }
         assert!(told > 2_000, "{venue}: {told}");
-        assert_eq!(hall.publisher.next_due_ns(), None);
+        assert!(hall.publisher.next_due_ns().is_none_or(|due_ns| due_ns > hall.due_ns), "nothing waits");
     }
 }
 
@@ -477,6 +482,110 @@ fn what_is_waiting_is_due_at_the_end_of_its_window() {
     assert_eq!((frames, hall.publisher.waiting(stream)), (1, 0));
 }
 
+/// Frames that are due by then, as text, with the time that each was due and the messages that it tells.
+fn reached(hall: &mut Hall, now_ns: u64) -> Vec<(String, u64, u32)> {
+    let mut frames = Vec::new();
+    hall.publisher.reach(now_ns, &mut |frame| {
+        frames.push((
+            String::from_utf8(frame.bytes.to_vec()).expect("venues write text"),
+            frame.due_ns,
+            frame.messages,
+        ));
+        hall.subscribers.iter_mut().for_each(|subscriber| subscriber.on_frame(&frame));
+    });
+    frames
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn a_book_of_okx_in_which_nothing_changes_says_so_every_minute() {
+    for (channel, options) in [
+        ("books", &[][..]),
+        ("books-l2-tbt", &[]),
+        ("books50-l2-tbt", &["okx-checksum=retired"]),
+        ("books", &["okx-checksum=retired"]),
+    ] {
+        let options = VenueOptions::parse(options.iter().copied()).unwrap();
+        let mut hall = Hall::new(Venue::Okx, Publishing::Venue, &options, 2, 1);
+        let request = format!(r#"{{"op":"subscribe","args":[{{"channel":"{channel}","instId":"S"}}]}}"#);
+        hall.join(&request, SymbolId(0));
+        hall.run(2_000);
+        hall.flush();
+        let last: serde_json::Value = serde_json::from_slice(&hall.subscribers[0].last).unwrap();
+        let last = &last["data"][0];
+        let told_ns = *hall.frames.last().unwrap();
+        assert_eq!(reached(&mut hall, told_ns + 60 * SECOND - 1), [], "{channel}");
+        for minute in 1..4 {
+            let now_ns = told_ns + minute * 60 * SECOND;
+            assert_eq!(hall.publisher.next_due_ns(), Some(now_ns));
+            let [(text, due_ns, 0)] = &reached(&mut hall, now_ns)[..] else {
+                panic!("one that tells nothing")
+            };
+            assert_eq!(*due_ns, now_ns);
+            let message: serde_json::Value = serde_json::from_str(text).unwrap();
+            let data = &message["data"][0];
+            assert_eq!(message["action"], "update");
+            assert_eq!(message["arg"]["channel"], channel);
+            assert_eq!([&data["seqId"], &data["prevSeqId"]], [&last["seqId"]; 2], "{text}");
+            assert_eq!([&data["asks"], &data["bids"]], [&serde_json::json!([]); 2], "{text}");
+            assert_eq!(data["checksum"], last["checksum"], "{text}");
+            let ms = (START_UNIX_NS as u64 + now_ns) / 1_000_000;
+            assert_eq!(data["ts"], ms.to_string(), "{text}");
+        }
+        hall.due_ns = told_ns + 180 * SECOND;
+        hall.run(500);
+        hall.check();
+    }
+}
+
+#[test]
+fn best_prices_of_bybit_that_do_not_change_are_told_again_after_three_seconds() {
+    for publishing in [Publishing::Venue, Publishing::Realtime] {
+        let mut hall = Hall::new(Venue::Bybit, publishing, &VenueOptions::default(), 2, 1);
+        hall.join(r#"{"op":"subscribe","args":["orderbook.1.S"]}"#, SymbolId(0));
+        hall.join(r#"{"op":"subscribe","args":["orderbook.50.S"]}"#, SymbolId(0));
+        hall.run(2_000);
+        hall.flush();
+        let last = String::from_utf8(hall.subscribers[0].last.clone()).unwrap();
+        let timeless = |text: &str| {
+            let mut message: serde_json::Value = serde_json::from_str(text).unwrap();
+            (message["ts"].take(), message)
+        };
+        let mut told_ms = timeless(&last).0.as_u64().unwrap();
+        let mut count = 0;
+        // Looks that come late, and some that come too early.
+        let start_ns = hall.due_ns;
+        for look_ns in (0..30).map(|look| start_ns + look * 710_000_000) {
+            for (text, due_ns, messages) in reached(&mut hall, look_ns) {
+                let (ts, message) = timeless(&text);
+                assert_eq!(message, timeless(&last).1, "the same with the same `u`");
+                assert_eq!((due_ns, messages), (look_ns, 0));
+                let ms = ts.as_u64().unwrap();
+                assert!((3_000..3_000 + 711).contains(&(ms - told_ms)), "{ms} after {told_ms}");
+                told_ms = ms;
+                count += 1;
+            }
+        }
+        assert!((5..=6).contains(&count), "{count} in twenty seconds");
+        hall.due_ns = start_ns + 30 * SECOND;
+        hall.run(500);
+        hall.check();
+        hall.leave(0);
+        hall.flush();
+        assert_eq!(hall.publisher.next_due_ns(), None, "a book of fifty levels does not repeat itself");
+    }
+}
+
+#[test]
+fn what_was_not_looked_at_for_long_is_told_again_once() {
+    let mut hall = Hall::new(Venue::Bybit, Publishing::Venue, &VenueOptions::default(), 2, 1);
+    hall.join(r#"{"op":"subscribe","args":["orderbook.1.S"]}"#, SymbolId(0));
+    assert_eq!(reached(&mut hall, 600 * SECOND).len(), 1);
+    assert_eq!(hall.publisher.next_due_ns(), Some(603 * SECOND));
+    assert_eq!(reached(&mut hall, u64::MAX).len(), 1, "the end of time comes once");
+}
+
 #[test]
 fn a_halt_is_told_and_later_subscribers_are_greeted_with_it() {
     for (venue, request, halted) in [
@@ -535,30 +644,18 @@ fn trades_of_a_frame_of_coinbase_come_newest_first() {
 
 #[test]
 fn an_account_s_connections_are_each_told_everything() {
-    use tickstorm_market::AccountId;
-    use tickstorm_venue::protocol::Channel;
-
     let all = [Channel::Orders, Channel::Fills, Channel::Balances];
     for venue in Venue::ALL {
         let mut hall = Hall::new(venue, Publishing::Venue, &VenueOptions::default(), 4, 2);
         let account = AccountId(0);
-        let signed = |units: u64| i64::try_from(units).unwrap();
-        let balances: Vec<_> =
-            hall.market.balances().into_iter().filter(|balance| balance.account == account).collect();
-        let balances: Vec<_> = balances
-            .iter()
-            .map(|balance| tickstorm_venue::decoded::AssetBalance {
-                asset: balance.asset,
-                total_units: signed(balance.free + balance.locked),
-                locked_units: Some(signed(balance.locked)),
-                change_units: None,
-            })
-            .collect();
+        let balances = balances(&hall.market, account);
         assert!(!balances.is_empty());
+        let blotter = Blotter::default();
+        let state = AccountState { balances: &balances, blotter: &blotter };
         // The last connection has subscribed to nothing for a while.
         let mut connections: Vec<_> = (0..3)
             .map(|_| {
-                let feed = hall.publisher.account_feed(account, &balances);
+                let feed = hall.publisher.account_feed(account, &state);
                 let decoder = Decoder::new(venue, &hall.listing);
                 let replica = Replica::new(venue, &hall.listing);
                 (feed, Numbering::default(), decoder, replica, Sequences::default(), 0)
@@ -566,7 +663,7 @@ fn an_account_s_connections_are_each_told_everything() {
             .collect();
         for (index, (feed, numbering, decoder, replica, sequences, _)) in connections.iter_mut().enumerate() {
             if index < 2 {
-                feed.greet(Channel::Balances, &balances, 0, numbering, &mut |bytes| {
+                feed.greet(&[own(Channel::Balances)], Wish::default(), &state, 0, numbering, &mut |bytes| {
                     decoder.decode_each(bytes, |said| match said.unwrap() {
                         Decoded::Numbered(numbered) => sequences.on_number(numbered).unwrap(),
                         said => replica.apply(&said).unwrap(),
@@ -608,6 +705,230 @@ fn an_account_s_connections_are_each_told_everything() {
     }
 }
 
+fn balances(market: &ShardMarket, account: AccountId) -> Vec<AssetBalance> {
+    let all = market.balances().into_iter().filter(|balance| balance.account == account);
+    all.map(|balance| AssetBalance::of(&balance)).collect()
+}
+
+/// A topic of an account, about all its instruments.
+fn own(channel: Channel) -> Topic {
+    Topic { channel, symbol: None, name: String::new() }
+}
+
+/// What a new connection is told first.
+fn greetings(feed: &mut AccountFeed, topics: &[Topic], wish: Wish, state: &AccountState<'_>) -> Vec<String> {
+    let mut told = Vec::new();
+    feed.greet(topics, wish, state, 0, &mut Numbering::default(), &mut |bytes| {
+        told.push(String::from_utf8(bytes.to_vec()).expect("venues write text"));
+    });
+    told
+}
+
+/// A market after so many messages and to the end of an event, with what account 0 has there.
+fn after(venue: Venue, symbols: u32, messages: u32) -> (Hall, Blotter) {
+    let mut hall = Hall::new(venue, Publishing::Venue, &VenueOptions::default(), 4, symbols);
+    let mut blotter = Blotter::default();
+    for count in 0.. {
+        hall.due_ns += 170_000;
+        let message = *hall.market.next(hall.due_ns);
+        if matches!(message.body, Body::Execution(execution) if execution.account == AccountId(0)) {
+            blotter.push(&message);
+        }
+        if count >= messages && message.last {
+            break;
+        }
+    }
+    (hall, blotter)
+}
+
+/// The open orders of a message: whether they buy, then price, quantity and what is filled of it, all as numbers.
+fn open_orders(venue: Venue, text: &str, listing: &Listing) -> Vec<(SymbolId, bool, [f64; 3])> {
+    let message: serde_json::Value = serde_json::from_str(text).expect("venues write JSON");
+    let (orders, [symbol, side, price, filled]) = match venue {
+        Venue::Kraken => (&message["data"], ["symbol", "side", "limit_price", "cum_qty"]),
+        _ => {
+            let names = ["product_id", "order_side", "limit_price", "cumulative_quantity"];
+            (&message["events"][0]["orders"], names)
+        }
+    };
+    let number = |value: &serde_json::Value| match value.as_str() {
+        Some(text) => text.parse().expect("a number"),
+        None => value.as_f64().expect("a number"),
+    };
+    let order = |order: &serde_json::Value| {
+        let symbol = listing.instruments.iter().find(|it| order[symbol] == venue.symbol(listing, it));
+        let whole = match venue {
+            Venue::Kraken => number(&order["order_qty"]),
+            _ => number(&order["leaves_quantity"]) + number(&order[filled]),
+        };
+        let buys = order[side].as_str().expect("a word").eq_ignore_ascii_case("buy");
+        (symbol.expect("it is listed").id, buys, [number(&order[price]), whole, number(&order[filled])])
+    };
+    orders.as_array().expect("a list").iter().map(order).collect()
+}
+
+/// What is locked is bound in open orders and in nothing else: their snapshot is held against the balances.
+#[test]
+fn open_orders_that_new_subscribers_are_told_bind_what_is_locked() {
+    for venue in [Venue::Kraken, Venue::Coinbase] {
+        let (hall, blotter) = after(venue, 3, 30_000);
+        let balances = balances(&hall.market, AccountId(0));
+        let state = AccountState { balances: &balances, blotter: &blotter };
+        let mut feed = hall.publisher.account_feed(AccountId(0), &state);
+        let channel = if venue == Venue::Kraken { Channel::Orders } else { Channel::User };
+        let told = greetings(&mut feed, &[own(channel)], Wish::default(), &state);
+        let [told] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(told.matches(r#""type":"snapshot""#).count(), 1, "{told}");
+        let orders = open_orders(venue, told, &hall.listing);
+        assert!(orders.len() > 2 && orders.iter().any(|(.., [_, _, filled])| *filled > 0.0), "{told}");
+        let mut locked: BTreeMap<AssetId, f64> = BTreeMap::new();
+        for (symbol, buys, [price, whole, filled]) in orders {
+            let instrument = hall.listing.instrument(symbol);
+            let (asset, units) = match buys {
+                true => (instrument.quote, price * (whole - filled)),
+                false => (instrument.base, whole - filled),
+            };
+            *locked.entry(asset).or_default() += units;
+        }
+        for balance in &balances {
+            let found = locked.get(&balance.asset).copied().unwrap_or_default();
+            let expected = balance.locked_units.unwrap() as f64 / 1e8;
+            assert!((found - expected).abs() < 1e-6, "{venue} {:?}: {found} of {expected}", balance.asset);
+        }
+        let mut decoder = Decoder::new(venue, &hall.listing);
+        let mut said = Vec::new();
+        decoder.decode_each(told.as_bytes(), |item| said.push(format!("{:?}", item.unwrap())));
+        assert_eq!(said.len(), 2, "its number, and no news: {said:?}");
+    }
+}
+
+#[test]
+fn a_late_connection_is_told_the_same_as_one_from_the_start() {
+    for venue in Venue::ALL {
+        let mut hall = Hall::new(venue, Publishing::Venue, &VenueOptions::default(), 4, 2);
+        let mut blotter = Blotter::default();
+        let start = balances(&hall.market, AccountId(0));
+        let state = AccountState { balances: &start, blotter: &blotter };
+        let mut early = hall.publisher.account_feed(AccountId(0), &state);
+        let mut late: Option<AccountFeed> = None;
+        let mut sums_differ = 0;
+        let channels = [Channel::Orders, Channel::Fills, Channel::User];
+        for turn in 0..40_000 {
+            hall.due_ns += 170_000;
+            let message = *hall.market.next(hall.due_ns);
+            if turn > 20_000 && late.is_none() {
+                let now = balances(&hall.market, AccountId(0));
+                let state = AccountState { balances: &now, blotter: &blotter };
+                late = Some(hall.publisher.account_feed(AccountId(0), &state));
+                sums_differ = blotter.orders().iter().filter(|order| order.fills > 0).count();
+            }
+            let mut told = Vec::new();
+            for feed in std::iter::once(&mut early).chain(&mut late) {
+                let mut texts = Vec::new();
+                feed.push(&message, &channels, &mut Numbering::default(), &mut |bytes, kind| {
+                    if kind == Kind::Execution {
+                        texts.push(String::from_utf8(bytes.to_vec()).unwrap());
+                    }
+                });
+                told.push(texts);
+            }
+            if let [early, late] = &told[..] {
+                assert_eq!(early, late, "{venue}");
+            }
+            if message.body.kind() == Kind::Execution
+                && matches!(message.body, Body::Execution(execution) if execution.account == AccountId(0))
+            {
+                blotter.push(&message);
+            }
+        }
+        assert!(sums_differ > 0, "no order was filled in part when the late one came");
+    }
+}
+
+#[test]
+fn coinbase_tells_fifty_orders_a_frame_and_only_those_of_the_products_asked_for() {
+    let (hall, blotter) = after(Venue::Coinbase, 80, 250_000);
+    let state = AccountState { balances: &[], blotter: &blotter };
+    let told = |topics: &[Topic]| {
+        let mut feed = hall.publisher.account_feed(AccountId(0), &state);
+        let frames = greetings(&mut feed, topics, Wish::default(), &state);
+        let numbers: Vec<String> =
+            (0..frames.len()).map(|number| format!("\"sequence_num\":{number},")).collect();
+        assert!(frames.iter().zip(&numbers).all(|(frame, number)| frame.contains(number)), "{frames:?}");
+        let orders = frames.iter().map(|frame| open_orders(Venue::Coinbase, frame, &hall.listing));
+        orders.collect::<Vec<_>>()
+    };
+    let all = told(&[own(Channel::User)]);
+    let count = blotter.orders().len();
+    assert!(count > 50, "{count}");
+    let lengths: Vec<usize> = all.iter().map(Vec::len).collect();
+    assert!(lengths[..lengths.len() - 1].iter().all(|&length| length == 50), "{lengths:?}");
+    assert_eq!(lengths.iter().sum::<usize>(), count);
+    let of = |symbol| Topic { symbol: Some(SymbolId(symbol)), ..own(Channel::User) };
+    let some = told(&[of(0), of(2)]).concat();
+    let expected = all.concat().into_iter().filter(|(symbol, ..)| [0, 2].contains(&symbol.0));
+    assert_eq!(some, expected.collect::<Vec<_>>());
+    assert!(!some.is_empty());
+    let blotter = Blotter::default();
+    let state = AccountState { balances: &[], blotter: &blotter };
+    let mut feed = hall.publisher.account_feed(AccountId(0), &state);
+    let nothing = greetings(&mut feed, &[own(Channel::User)], Wish::default(), &state);
+    let [nothing] = &nothing[..] else { panic!("{nothing:?}") };
+    assert!(nothing.contains(r#""type":"snapshot","orders":[]"#), "{nothing}");
+}
+
+#[test]
+fn kraken_s_clients_choose_between_orders_and_fills() {
+    let (hall, blotter) = after(Venue::Kraken, 3, 60_000);
+    let balances = balances(&hall.market, AccountId(0));
+    let state = AccountState { balances: &balances, blotter: &blotter };
+    let open = blotter.orders().len();
+    assert!(open > 0 && blotter.fills().count() == Blotter::MOST_FILLS);
+    for (snapshot, fills, expected) in [
+        (None, None, Some((open, 0))),
+        (Some(true), Some(false), Some((open, 0))),
+        (Some(true), Some(true), Some((open, 50))),
+        (Some(false), Some(true), Some((0, 50))),
+        (Some(false), None, None),
+    ] {
+        let mut feed = hall.publisher.account_feed(AccountId(0), &state);
+        let told = greetings(&mut feed, &[own(Channel::Orders)], Wish { snapshot, fills }, &state);
+        let counts = told.first().map(|told| {
+            let message: serde_json::Value = serde_json::from_str(told).unwrap();
+            assert_eq!((&message["type"], &message["sequence"]), (&"snapshot".into(), &1.into()), "{told}");
+            let of = |kinds: &[&str]| {
+                let entries = message["data"].as_array().unwrap().iter();
+                entries.filter(|entry| kinds.iter().any(|kind| entry["exec_type"] == *kind)).count()
+            };
+            (of(&["new", "status"]), of(&["trade"]))
+        });
+        assert_eq!(
+            (counts, told.len()),
+            (expected, usize::from(expected.is_some())),
+            "{snapshot:?} {fills:?}"
+        );
+    }
+    let mut feed = hall.publisher.account_feed(AccountId(0), &state);
+    let balances = [own(Channel::Balances)];
+    let wish = Wish { snapshot: Some(false), fills: None };
+    assert_eq!(greetings(&mut feed, &balances, wish, &state).len(), 0);
+    assert_eq!(greetings(&mut feed, &balances, Wish::default(), &state).len(), 1);
+}
+
+#[test]
+fn the_other_venues_tell_new_subscribers_nothing_of_orders() {
+    for venue in [Venue::Binance, Venue::Okx, Venue::Bybit] {
+        let (hall, blotter) = after(venue, 3, 30_000);
+        let state = AccountState { balances: &balances(&hall.market, AccountId(0)), blotter: &blotter };
+        let mut feed = hall.publisher.account_feed(AccountId(0), &state);
+        for channel in [Channel::Orders, Channel::Fills, Channel::User] {
+            assert_eq!(greetings(&mut feed, &[own(channel)], Wish::default(), &state), [""; 0], "{venue}");
+        }
+        let told = greetings(&mut feed, &[own(Channel::Balances)], Wish::default(), &state).len();
+        assert_eq!(told, usize::from(venue == Venue::Okx), "{venue}");
+    }
+}
+
 #[test]
 fn options_change_what_the_wire_says() {
     let told = |venue, options: &[&str], request: &str| {
@@ -635,17 +956,12 @@ fn options_change_what_the_wire_says() {
 
 #[test]
 fn the_fields_of_okx_s_account_events_are_an_option() {
-    use tickstorm_market::AccountId;
-    use tickstorm_venue::protocol::Channel;
-
     for (options, there) in [(&[][..], true), (&["okx-event-type=absent"], false)] {
         let options = VenueOptions::parse(options.iter().copied()).unwrap();
         let hall = Hall::new(Venue::Okx, Publishing::Venue, &options, 2, 1);
-        let mut feed = hall.publisher.account_feed(AccountId(1), &[]);
-        let mut told = String::new();
-        feed.greet(Channel::Balances, &[], 0, &mut Numbering::default(), &mut |bytes| {
-            told = String::from_utf8(bytes.to_vec()).unwrap();
-        });
+        let state = AccountState { balances: &[], blotter: &Blotter::default() };
+        let mut feed = hall.publisher.account_feed(AccountId(1), &state);
+        let told = greetings(&mut feed, &[own(Channel::Balances)], Wish::default(), &state).concat();
         for field in ["eventType", "curPage", "lastPage"] {
             assert_eq!(told.contains(field), there, "{told}");
         }
@@ -677,11 +993,9 @@ fn recent_trades_of_kraken_come_on_demand_or_by_option() {
 
 #[test]
 fn events_on_a_socket_with_a_listen_key_have_no_wrapper() {
-    use tickstorm_market::AccountId;
-    use tickstorm_venue::protocol::Channel;
-
     let mut hall = Hall::new(Venue::Binance, Publishing::Venue, &VenueOptions::default(), 4, 2);
-    let mut wrapped = hall.publisher.account_feed(AccountId(1), &[]);
+    let state = AccountState { balances: &[], blotter: &Blotter::default() };
+    let mut wrapped = hall.publisher.account_feed(AccountId(1), &state);
     let mut bare = wrapped.clone();
     bare.tell_bare_events();
     let mut count = 0;

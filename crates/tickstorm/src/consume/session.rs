@@ -646,7 +646,13 @@ impl Desk {
         self.request_due_ns = now.run_ns;
         if self.etiquette.heartbeats {
             let topic = Topic { channel: Channel::Heartbeats, symbol: None, name: String::new() };
-            self.request(|id| Request::Subscribe { id, topics: vec![topic], snapshot: None, login: None });
+            self.request(|id| Request::Subscribe {
+                id,
+                topics: vec![topic],
+                snapshot: None,
+                fills: None,
+                login: None,
+            });
         }
         let Subject { venue, listing, channels, depth, .. } = &self.subject;
         self.tally.first_states = FirstStates::none(listing.instruments.len());
@@ -665,7 +671,8 @@ impl Desk {
             let snapshot = (kraken && channel == Channel::Trades).then_some(false);
             let topics = topics.to_vec();
             let symbols: Vec<SymbolId> = topics.iter().filter_map(|topic| topic.symbol).collect();
-            let number = self.request(|id| Request::Subscribe { id, topics, snapshot, login: None });
+            let number =
+                self.request(|id| Request::Subscribe { id, topics, snapshot, fills: None, login: None });
             self.tally.first_states.expect(self.subject.venue, channel, &symbols);
             if !matches!(channel, Channel::Book { .. } | Channel::TopOfBook { .. })
                 || self.subject.books == Books::Ignored

@@ -269,12 +269,9 @@ impl tickstorm_net::Desk for Desk {
             _ => {}
         }
         match route(&request.path, &request.query, Asked::Http) {
+            // Somebody looks at it with a browser.
             Some(Route { entry: Entry::Socket(_), .. }) => WebAnswer::upgrade_required(),
             Some(found) => self.answer_rest(&found, &request),
-            // A socket that somebody looks at with a browser.
-            None if route(&request.path, &request.query, Asked::WebSocket).is_some() => {
-                WebAnswer::upgrade_required()
-            }
             None => unknown_path(&request.path),
         }
     }

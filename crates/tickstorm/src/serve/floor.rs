@@ -19,13 +19,13 @@ use tickstorm_net::{
 };
 use tickstorm_report::Summary;
 use tickstorm_venue::{
-    Rest, Venue,
+    Blotter, Rest, Venue,
     access::Keys,
     closing::{Closing, Leave},
     decoded::AssetBalance,
     limits::Limits,
-    protocol::{Circumstances, Endpoint, Refused, Reply, Request},
-    publisher::Frame,
+    protocol::{Circumstances, Endpoint, Refused, Reply, Request, Topic},
+    publisher::{AccountState, Frame, Wish},
 };
 
 use crate::stall::Intervals;
@@ -64,6 +64,8 @@ pub(super) struct Floor<T> {
     clients: Vec<Option<Box<Client<T>>>>,
     /// Keys of the clients that have logged in to an account.
     owners: BTreeMap<AccountId, Vec<usize>>,
+    /// Of the accounts that a key opens, in wire time.
+    blotters: BTreeMap<AccountId, Blotter>,
     pub(super) keys: Arc<[Keys]>,
     came: u32,
 
@@ -250,6 +252,7 @@ impl<T: Read + Write> Floor<T> {
             shops: Default::default(),
             clients: Vec::new(),
             owners: BTreeMap::new(),
+            blotters: spec.keys.iter().map(|key| (key.credential.account, Blotter::default())).collect(),
             keys,
             came: 0,
             turn: Turn::new(),
@@ -416,22 +419,24 @@ impl<T: Read + Write> Floor<T> {
             self.grader.on_change(message.symbol, change, self.time.floor_ns(message.due_ns));
         }
         if let Some(account) = account_of(&message.body)
-            && !self.owners.is_empty()
+            && let Some(blotter) = self.blotters.get_mut(&account)
         {
+            blotter.push(&message);
             self.tell_owners(account, &message);
         }
     }
 
-    /// Every message that was due by this floor time has been said: windows that end by then are told.
+    /// Every message that was due by this floor time has been said: windows that end by then are told, and what says that
+    /// nothing has changed.
     pub(super) fn reached(&mut self, now_ns: u64) {
         let wire_ns = self.time.wire_ns(now_ns);
         let (shops, mut out) = self.parts();
         for shop in shops.iter_mut().flatten() {
-            shop.close_until(wire_ns, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
+            shop.reach(wire_ns, |folder, frame, subscribers| out.deliver(folder, frame, subscribers));
         }
     }
 
-    /// Floor time at which the next frame that waits for the end of its window is due.
+    /// Floor time at which the next frame may be due that no message of the market brings about.
     pub(super) fn next_window_ns(&self) -> Option<u64> {
         let ends = self.shops.iter().flatten().filter_map(|shop| shop.publisher.next_due_ns());
         ends.min().map(|wire_ns| self.time.floor_ns(wire_ns))
@@ -489,9 +494,10 @@ impl<T: Read + Write> Floor<T> {
             let Some(client) = self.clients[key].as_deref_mut() else { continue };
             let Client { account, numbering, held, link, tally, is_dirty, stage, .. } = client;
             let Some((_, feed)) = account.as_mut().filter(|_| *stage == Stage::Open) else { continue };
+            let about = |topic: &Topic| topic.symbol.is_none_or(|symbol| symbol == message.symbol);
             let channels: Vec<_> = held
                 .iter()
-                .filter(|held| held.source == Source::Account)
+                .filter(|held| held.source == Source::Account && about(&held.topic))
                 .map(|held| held.topic.channel)
                 .collect();
             // A fill is told as itself and as what it makes of the order, but it is one message.
@@ -832,11 +838,32 @@ impl<T: Read + Write> Floor<T> {
         if client.account.as_ref().is_some_and(|(own, _)| *own == account) {
             return;
         }
-        let feed = Box::new(shop.publisher.account_feed(account, balances));
+        let blotter = self.blotters.entry(account).or_default();
+        let feed = Box::new(shop.publisher.account_feed(account, &AccountState { balances, blotter }));
         if let Some((former, _)) = client.account.replace((account, feed)) {
             self.owners.entry(former).or_default().retain(|&other| other != key);
         }
         self.owners.entry(account).or_default().push(key);
+    }
+
+    /// Tells an owner what who subscribes to these topics of the account is told first.
+    pub(super) fn greet_owner(
+        &mut self,
+        key: usize,
+        topics: &[Topic],
+        wish: Wish,
+        books: &dyn Books,
+        now_ns: u64,
+    ) {
+        let wire_ns = self.time.wire_ns(now_ns);
+        let Some(client) = self.clients.get_mut(key).and_then(Option::as_deref_mut) else { return };
+        let Client { account: Some((account, feed)), numbering, link, .. } = client else { return };
+        let (balances, blotter) = (books.balances(*account), self.blotters.entry(*account).or_default());
+        let state = AccountState { balances: &balances, blotter };
+        let turn = &mut self.turn;
+        feed.greet(topics, wish, &state, wire_ns, numbering, &mut |bytes| {
+            link.push(turn.text(bytes), now_ns, 0);
+        });
     }
 
     /// What was held back from a client will not be told.
@@ -886,6 +913,10 @@ impl<T: Read + Write> Out<'_, T> {
             if client.stage != Stage::Open {
                 continue;
             }
+            // To who is behind it is no news that there is none.
+            if frame.messages == 0 && (client.is_full || client.folds.holds(frame.stream)) {
+                continue;
+            }
             owed += u64::from(frame.messages);
             if self.recording.is_some() {
                 client.tally.owed += u64::from(frame.messages);
@@ -923,7 +954,7 @@ impl<T: Read + Write> Out<'_, T> {
                 (None, None) => shared.get_or_insert_with(|| self.turn.text(frame.bytes)).clone(),
             };
             client.link.push(range, due_ns, frame.messages);
-            if self.recording.is_some() {
+            if self.recording.is_some() && frame.messages > 0 {
                 client.tally.on_placed(frame.kind, frame.messages);
             }
             if !client.is_dirty {

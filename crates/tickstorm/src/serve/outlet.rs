@@ -132,6 +132,7 @@ impl ServeOutlet {
         self.wait(timeout);
         self.serve(markets);
         let now_ns = self.now();
+        self.floor.reached(now_ns);
         self.floor.flush(now_ns);
         self.mind_sockets();
     }
@@ -246,7 +247,7 @@ impl ServeOutlet {
             if now >= given_up || is_over {
                 return;
             }
-            self.wait((given_up - now).min(SILENCE_LOOK));
+            self.await_sockets((given_up - now).min(SILENCE_LOOK));
             self.hear_out();
             self.grade_late_posts();
             let now_ns = self.now();
@@ -254,6 +255,17 @@ impl ServeOutlet {
             self.floor.gauge_queues(&self.gallery);
             self.mind_sockets();
         }
+    }
+
+    /// Waits for sockets, and whether one has something to tell. What the clock asks of the exchange does not matter here.
+    fn await_sockets(&mut self, timeout: Duration) -> bool {
+        // A poller that fails has nothing to tell; the loop goes on by its times.
+        if self.poller.wait(timeout, &mut self.events).is_err() {
+            std::thread::sleep(timeout.min(Duration::from_millis(1)));
+            return false;
+        }
+        self.ready.extend(self.events.iter());
+        !self.ready.is_empty()
     }
 
     /// Goes on sending what waits, and hears clients without answering.
@@ -302,7 +314,7 @@ impl ServeOutlet {
         let deadline = Instant::now() + GOODBYE;
         while self.floor.keys().next().is_some() && Instant::now() < deadline {
             self.mind_sockets();
-            self.wait(SILENCE_LOOK);
+            self.await_sockets(SILENCE_LOOK);
             self.hear_out();
         }
         let now_ns = self.now();
@@ -366,13 +378,7 @@ impl Outlet for ServeOutlet {
         } else {
             Duration::ZERO
         };
-        // A poller that fails has nothing to tell; the loop goes on by its times.
-        if self.poller.wait(timeout, &mut self.events).is_err() {
-            std::thread::sleep(timeout.min(Duration::from_millis(1)));
-            return false;
-        }
-        self.ready.extend(self.events.iter());
-        !self.ready.is_empty() || next_ns <= self.now()
+        self.await_sockets(timeout) || next_ns <= self.now()
     }
 
     fn reached(&mut self, run_ns: u64) {
@@ -419,8 +425,9 @@ impl Outlet for ServeOutlet {
 /// A turn is flushed once it is as large as this: it fits into a core's cache, and a write of it is worth its price.
 pub(super) const TURN_BYTES: usize = 192 << 10;
 
-/// Larger requests than this no venue takes.
-const MAX_REQUEST: usize = 64 << 10;
+/// Larger requests than this no venue takes. It is more than OKX's 64 KiB, so that what is too long for a venue is its own
+/// to refuse.
+pub(super) const MAX_REQUEST: usize = 128 << 10;
 
 /// How often clients are looked at while nothing is sent to them.
 const SILENCE_LOOK: Duration = Duration::from_millis(2);

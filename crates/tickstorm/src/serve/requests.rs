@@ -10,7 +10,7 @@ use tickstorm_venue::{
     Venue,
     limits::Overstep,
     protocol::{Channel, Login, Refusal, Refused, Reply, Request, RequestId, Topic},
-    publisher::StreamId,
+    publisher::{StreamId, Wish},
     rest::{Call, Facts},
 };
 
@@ -24,7 +24,7 @@ use super::{
 struct Subscribe {
     id: Option<RequestId>,
     topics: Vec<Topic>,
-    snapshot: Option<bool>,
+    wish: Wish,
     login: Option<Login>,
 }
 
@@ -34,8 +34,9 @@ impl<T: Read + Write> Floor<T> {
             return self.overstepped(key, id, overstep, now_ns);
         }
         match request {
-            Request::Subscribe { id, topics, snapshot, login } => {
-                self.subscribe(key, Subscribe { id, topics, snapshot, login }, books, now_ns);
+            Request::Subscribe { id, topics, snapshot, fills, login } => {
+                let wish = Wish { snapshot, fills };
+                self.subscribe(key, Subscribe { id, topics, wish, login }, books, now_ns);
             }
             Request::Unsubscribe { id, topics } => self.unsubscribe(key, id, topics, now_ns),
             Request::List { id } => {
@@ -111,18 +112,18 @@ impl<T: Read + Write> Floor<T> {
             return;
         };
         if let Ok(sources) = self.open(key, &topics, books) {
-            self.hold(key, sources, None, books, now_ns);
+            self.hold(key, sources, Wish::default(), books, now_ns);
         }
     }
 
     /// A key in the path opens the account's stream without further words.
     pub(super) fn open_user_stream(&mut self, key: usize, books: &dyn Books, now_ns: u64) {
         let topic = Topic { channel: Channel::User, symbol: None, name: "userDataStream".to_owned() };
-        self.hold(key, vec![Held { topic, source: Source::Account }], None, books, now_ns);
+        self.hold(key, vec![Held { topic, source: Source::Account }], Wish::default(), books, now_ns);
     }
 
     fn subscribe(&mut self, key: usize, request: Subscribe, books: &dyn Books, now_ns: u64) {
-        let Subscribe { id, mut topics, snapshot, login } = request;
+        let Subscribe { id, mut topics, wish, login } = request;
         let Some(venue) = self.client(key).map(|client| client.venue) else { return };
         if let Some(login) = login
             && let Err(refusal) = self.log_in(key, &login, books, now_ns)
@@ -154,7 +155,7 @@ impl<T: Read + Write> Floor<T> {
         if ack_first {
             self.reply(key, &ack, now_ns);
         }
-        self.hold(key, sources, snapshot, books, now_ns);
+        self.hold(key, sources, wish, books, now_ns);
         if !ack_first {
             self.reply(key, &ack, now_ns);
         }
@@ -217,15 +218,11 @@ impl<T: Read + Write> Floor<T> {
     }
 
     /// Makes the client a subscriber, and tells it what new subscribers are told first.
-    fn hold(
-        &mut self,
-        key: usize,
-        sources: Vec<Held>,
-        snapshot: Option<bool>,
-        books: &dyn Books,
-        now_ns: u64,
-    ) {
+    fn hold(&mut self, key: usize, sources: Vec<Held>, wish: Wish, books: &dyn Books, now_ns: u64) {
         let wire_ns = self.time.wire_ns(now_ns);
+        // However many topics of the account there are, its state is told once.
+        let of_account = sources.iter().filter(|held| held.source == Source::Account);
+        let of_account: Vec<Topic> = of_account.map(|held| held.topic.clone()).collect();
         let mut sources = sources.into_iter();
         while let Some(held) = sources.next() {
             // Thousands of books in one request are no single turn.
@@ -239,28 +236,24 @@ impl<T: Read + Write> Floor<T> {
                     .close_unheard(venue, std::iter::once(held).chain(sources).map(|held| held.source));
             }
             let is_heard = client.held.iter().any(|other| other.source == held.source);
-            let Client { link, numbering, account, is_combined, .. } = client;
+            let Client { link, numbering, is_combined, .. } = client;
             match held.source {
                 // A stream that it has subscribed to in other words comes once all the same.
                 Source::Stream(_) if is_heard => {}
                 Source::Stream(stream) => {
-                    shop.publisher.greet(stream, snapshot, wire_ns, numbering, &mut |bytes| {
+                    shop.publisher.greet(stream, wish.snapshot, wire_ns, numbering, &mut |bytes| {
                         link.push(turn.text(bytes), now_ns, 0);
                     });
                     let wrapped = is_combined.then(|| Arc::from(held.topic.name.as_str()));
                     shop.subscribe(stream, Subscriber { key, wrapped });
                 }
-                Source::Account => {
-                    if let Some((account, feed)) = account {
-                        let balances = books.balances(*account);
-                        feed.greet(held.topic.channel, &balances, wire_ns, numbering, &mut |bytes| {
-                            link.push(turn.text(bytes), now_ns, 0);
-                        });
-                    }
-                }
+                Source::Account => {}
                 Source::Clock => client.keep.heartbeat_due_ns = now_ns,
             }
             client.remember(held);
+        }
+        if !of_account.is_empty() {
+            self.greet_owner(key, &of_account, wish, books, now_ns);
         }
         self.subscribers_new.push(key);
         self.touch(key);

@@ -99,14 +99,14 @@ impl Shop {
         });
     }
 
-    /// The same for the windows that end by this time.
-    pub(super) fn close_until(
+    /// The same when it is so late, and nothing more will be due by then.
+    pub(super) fn reach(
         &mut self,
         now_ns: u64,
         mut deliver: impl FnMut(&mut Folder, &Frame<'_>, &[Subscriber]),
     ) {
         let Self { publisher, subscribers, folder, .. } = self;
-        publisher.close_until(now_ns, &mut |frame| {
+        publisher.reach(now_ns, &mut |frame| {
             if let Some(subscribers) = subscribers.get(frame.stream.0 as usize) {
                 deliver(folder, &frame, subscribers);
             }

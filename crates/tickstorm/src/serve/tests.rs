@@ -5,6 +5,8 @@ mod chance;
 mod company;
 mod hall;
 mod leaving;
+mod limits;
+mod owners;
 mod silence;
 mod slow;
 mod wire;

@@ -37,6 +37,12 @@ impl Fees {
         }
     }
 
+    /// What an order has cost, before any message about it.
+    pub(super) fn seed(&mut self, order_id: u64, units: u64) {
+        self.forget(order_id);
+        self.0.push(OrderFees { order_id, units, done: false });
+    }
+
     pub(super) fn forget(&mut self, order_id: u64) {
         self.0.retain(|fees| fees.order_id != order_id);
     }

@@ -1,8 +1,9 @@
 //! Own orders and balances. Neither has a field for the account.
 
-use tickstorm_market::event::{ExecutionKind, Side};
+use tickstorm_market::event::{Body, ExecutionKind, Message, Side};
 
 use super::Encoder;
+use crate::blotter::OpenOrder;
 use crate::decoded::{BalanceUpdate, DepthForm, ExecutionReport, OrderStatus};
 use crate::encoder::Numbering;
 use crate::kraken::accounts::{Entry, Reason};
@@ -20,82 +21,131 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) {
         numbering.orders += 1;
-        let pieces = &self.pieces[report.symbol.0 as usize];
-        let scale = &pieces.scale;
-        let fee_asset = report.fee_asset.map_or(&b"null"[..], |asset| &self.assets[asset.0 as usize]);
-        append(out, 700 + 2 * ID_ROOM + 16 * NUMBER_ROOM + pieces.symbol.len() + fee_asset.len(), |w| {
-            w.literal(br#"{"channel":"executions","type":"update","data":[{"order_id":""#);
-            ids::write(b'O', report.symbol.0, report.order_id, w);
-            w.literal(br#"","cl_ord_id":"ts-"#);
-            w.six_digits(report.order_id);
-            w.literal(br#"","symbol":"#);
-            w.bytes(&pieces.symbol);
-            match report.side {
-                Side::Buy => w.literal(br#","side":"buy""#),
-                Side::Sell => w.literal(br#","side":"sell""#),
-            }
-            w.literal(br#","order_type":"limit","order_qty":"#);
-            pieces.quantity(report.quantity, w);
-            w.literal(br#","limit_price":"#);
-            pieces.price(report.price, w);
-            match report.kind {
-                ExecutionKind::New => {
-                    w.literal(br#","limit_price_type":"static","time_in_force":"GTC","exec_type":"new""#);
-                }
-                ExecutionKind::Canceled => w.literal(br#","exec_type":"canceled""#),
-                ExecutionKind::Trade => {
-                    w.literal(br#","exec_type":"trade","exec_id":""#);
-                    ids::write(b'T', report.symbol.0, report.execution_id.unwrap_or_default(), w);
-                    w.literal(br#"","trade_id":"#);
-                    w.number(report.trade_id.unwrap_or_default());
-                }
-            }
-            match report.status {
-                OrderStatus::New => w.literal(br#","order_status":"new""#),
-                OrderStatus::PartiallyFilled => w.literal(br#","order_status":"partially_filled""#),
-                OrderStatus::Filled => w.literal(br#","order_status":"filled""#),
-                OrderStatus::Canceled => w.literal(br#","order_status":"canceled""#),
-            }
-            if report.kind == ExecutionKind::Trade {
-                w.literal(br#","last_qty":"#);
-                pieces.quantity(report.last.quantity, w);
-                w.literal(br#","last_price":"#);
-                pieces.price(report.last.price, w);
-                w.literal(br#","cost":"#);
-                w.units(report.last_quote_units.unwrap_or_default());
-            }
-            w.literal(br#","cum_qty":"#);
-            pieces.quantity(report.filled_quantity, w);
-            w.literal(br#","cum_cost":"#);
-            w.units(report.filled_quote_units.unwrap_or_default());
-            w.literal(br#","avg_price":"#);
-            w.units_cut(scale.rounded_to_price(average_price(report, scale)), scale.price_places());
-            if report.kind == ExecutionKind::Trade {
-                w.literal(br#","liquidity_ind":"m","fees":[{"asset":"#);
-                w.bytes(fee_asset);
-                w.literal(br#","qty":"#);
-                w.units(report.fee_units);
-                w.literal(b"}]");
-            }
-            w.literal(br#","fee_usd_equiv":"#);
-            w.units(report.fee_units);
-            match report.kind {
-                ExecutionKind::New => {
-                    w.literal(br#","fee_ccy_pref":"fciq","post_only":false,"reduce_only":false"#);
-                }
-                ExecutionKind::Canceled => {
-                    w.literal(br#","cancel_reason":"User requested","reason":"User requested""#);
-                }
-                ExecutionKind::Trade => {}
-            }
-            w.literal(br#","order_userref":"#);
-            w.number(report.account.0.into());
-            w.literal(br#","timestamp":""#);
-            self.time.write(report.engine_ns, w);
-            w.literal(br#""}],"sequence":"#);
+        append(out, 80 + NUMBER_ROOM + self.execution_room(report), |w| {
+            w.literal(br#"{"channel":"executions","type":"update","data":["#);
+            self.entry(report, w);
+            w.literal(br#"],"sequence":"#);
             w.number(numbering.orders);
             w.literal(b"}");
         });
+    }
+
+    /// Open orders and last fills as new subscribers are told them, in one message.
+    pub(crate) fn open_orders(
+        &mut self,
+        orders: &[OpenOrder],
+        fills: &[Message],
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) {
+        let fill = |message: &Message| match &message.body {
+            Body::Execution(execution) => {
+                let instrument = self.listing.instrument(message.symbol);
+                Some(ExecutionReport::of(message, execution, instrument, self.clock))
+            }
+            _ => None,
+        };
+        let open = orders.iter().filter_map(|order| order.report(&self.listing, self.clock));
+        let reports: Vec<ExecutionReport> = open.chain(fills.iter().filter_map(fill)).collect();
+        numbering.orders += 1;
+        let entries: usize = reports.iter().map(|report| 1 + self.execution_room(report)).sum();
+        append(out, 80 + NUMBER_ROOM + entries, |w| {
+            w.literal(br#"{"channel":"executions","type":"snapshot","data":["#);
+            for (index, report) in reports.iter().enumerate() {
+                if index > 0 {
+                    w.literal(b",");
+                }
+                self.entry(report, w);
+            }
+            w.literal(br#"],"sequence":"#);
+            w.number(numbering.orders);
+            w.literal(b"}");
+        });
+    }
+
+    fn execution_room(&self, report: &ExecutionReport) -> usize {
+        let symbol = &self.pieces[report.symbol.0 as usize].symbol;
+        let fee_asset = report.fee_asset.map_or(4, |asset| self.assets[asset.0 as usize].len());
+        700 + 2 * ID_ROOM + 16 * NUMBER_ROOM + symbol.len() + fee_asset
+    }
+
+    fn entry(&mut self, report: &ExecutionReport, w: &mut Writer<'_>) {
+        let pieces = &self.pieces[report.symbol.0 as usize];
+        let scale = &pieces.scale;
+        let fee_asset = report.fee_asset.map_or(&b"null"[..], |asset| &self.assets[asset.0 as usize]);
+        w.literal(br#"{"order_id":""#);
+        ids::write(b'O', report.symbol.0, report.order_id, w);
+        w.literal(br#"","cl_ord_id":"ts-"#);
+        w.six_digits(report.order_id);
+        w.literal(br#"","symbol":"#);
+        w.bytes(&pieces.symbol);
+        match report.side {
+            Side::Buy => w.literal(br#","side":"buy""#),
+            Side::Sell => w.literal(br#","side":"sell""#),
+        }
+        w.literal(br#","order_type":"limit","order_qty":"#);
+        pieces.quantity(report.quantity, w);
+        w.literal(br#","limit_price":"#);
+        pieces.price(report.price, w);
+        match (report.kind, report.status) {
+            (ExecutionKind::New, OrderStatus::New) => {
+                w.literal(br#","limit_price_type":"static","time_in_force":"GTC","exec_type":"new""#);
+            }
+            // Only in a snapshot. Its last fill is not told again, which would count twice.
+            (ExecutionKind::New, _) => {
+                w.literal(br#","limit_price_type":"static","time_in_force":"GTC","exec_type":"status""#);
+            }
+            (ExecutionKind::Canceled, _) => w.literal(br#","exec_type":"canceled""#),
+            (ExecutionKind::Trade, _) => {
+                w.literal(br#","exec_type":"trade","exec_id":""#);
+                ids::write(b'T', report.symbol.0, report.execution_id.unwrap_or_default(), w);
+                w.literal(br#"","trade_id":"#);
+                w.number(report.trade_id.unwrap_or_default());
+            }
+        }
+        match report.status {
+            OrderStatus::New => w.literal(br#","order_status":"new""#),
+            OrderStatus::PartiallyFilled => w.literal(br#","order_status":"partially_filled""#),
+            OrderStatus::Filled => w.literal(br#","order_status":"filled""#),
+            OrderStatus::Canceled => w.literal(br#","order_status":"canceled""#),
+        }
+        if report.kind == ExecutionKind::Trade {
+            w.literal(br#","last_qty":"#);
+            pieces.quantity(report.last.quantity, w);
+            w.literal(br#","last_price":"#);
+            pieces.price(report.last.price, w);
+            w.literal(br#","cost":"#);
+            w.units(report.last_quote_units.unwrap_or_default());
+        }
+        w.literal(br#","cum_qty":"#);
+        pieces.quantity(report.filled_quantity, w);
+        w.literal(br#","cum_cost":"#);
+        w.units(report.filled_quote_units.unwrap_or_default());
+        w.literal(br#","avg_price":"#);
+        w.units_cut(scale.rounded_to_price(average_price(report, scale)), scale.price_places());
+        if report.kind == ExecutionKind::Trade {
+            w.literal(br#","liquidity_ind":"m","fees":[{"asset":"#);
+            w.bytes(fee_asset);
+            w.literal(br#","qty":"#);
+            w.units(report.fee_units);
+            w.literal(b"}]");
+        }
+        w.literal(br#","fee_usd_equiv":"#);
+        w.units(report.fee_units);
+        match report.kind {
+            ExecutionKind::New => {
+                w.literal(br#","fee_ccy_pref":"fciq","post_only":false,"reduce_only":false"#);
+            }
+            ExecutionKind::Canceled => {
+                w.literal(br#","cancel_reason":"User requested","reason":"User requested""#);
+            }
+            ExecutionKind::Trade => {}
+        }
+        w.literal(br#","order_userref":"#);
+        w.number(report.account.0.into());
+        w.literal(br#","timestamp":""#);
+        self.time.write(report.engine_ns, w);
+        w.literal(br#""}"#);
     }
 
     pub(super) fn balance(

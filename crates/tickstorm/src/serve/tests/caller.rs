@@ -113,7 +113,7 @@ impl Caller {
             }
         }
         let id = self.id();
-        self.ask(&Request::Subscribe { id, topics, snapshot: None, login: None });
+        self.ask(&Request::Subscribe { id, topics, snapshot: None, fills: None, login: None });
     }
 
     pub(super) fn unsubscribe(&mut self, channel: Channel) {

@@ -16,7 +16,7 @@ use crate::{
         client::{Cause, Stage, Who},
         floor::{Books, Entrance, Floor, Past, PastClients, Time},
         gauge::Gallery,
-        outlet::MarketBooks,
+        outlet::{MAX_REQUEST, MarketBooks},
     },
 };
 
@@ -110,7 +110,7 @@ impl Hall {
 
     pub(super) fn enter_by(&mut self, entrance: Entrance, wire: Wire, early: &[u8]) -> usize {
         let venue = entrance.venue;
-        let link = Link::new(wire.clone(), early, 64 << 10);
+        let link = Link::new(wire.clone(), early, MAX_REQUEST);
         let key = self.floor.arrive(link, entrance, &MarketBooks(&self.markets), self.now_ns);
         self.callers.push(Caller::new(key, venue, &self.plan.market().listing, wire));
         self.floor.hear(key, &MarketBooks(&self.markets), self.now_ns);

@@ -113,7 +113,8 @@ fn coinbase_wants_a_first_request_and_beats_for_who_asks() {
     let mut hall = quiet(60);
     let beating = hall.enter(Venue::Coinbase, 16 << 20);
     let topic = Topic { channel: Channel::Heartbeats, symbol: None, name: String::new() };
-    let subscribe = Request::Subscribe { id: None, topics: vec![topic], snapshot: None, login: None };
+    let subscribe =
+        Request::Subscribe { id: None, topics: vec![topic], snapshot: None, fills: None, login: None };
     hall.callers[beating].ask(&subscribe);
     let silent = hall.enter(Venue::Coinbase, 16 << 20);
     let (after_s, close) = seconds_to_the_close(&mut hall, silent, 10);
@@ -177,6 +178,40 @@ fn who_has_subscribed_stays_while_the_market_stands_still() {
     let (after_s, close) = seconds_to_the_close(&mut hall, subscribed, 40);
     assert_eq!((after_s, close), (30, closing(Venue::Okx, Leave::Idle)));
     hall.close();
+}
+
+#[test]
+fn okx_and_bybit_say_that_nothing_has_changed() {
+    for (venue, channel, expected) in [
+        (Venue::Okx, Channel::Book { depth: 400 }, 3..=4),
+        (Venue::Bybit, Channel::Quotes, 66..=67),
+        (Venue::Bybit, Channel::Book { depth: 50 }, 0..=0),
+    ] {
+        let mut hall = quiet(600);
+        let index = hall.enter(venue, 16 << 20);
+        hall.callers[index].subscribe(channel);
+        let ping_for = |hall: &mut Hall, span_s: u64| {
+            for _ in 0..span_s / 20 {
+                hall.callers[index].say(if venue == Venue::Okx { b"ping" } else { br#"{"op":"ping"}"# });
+                hall.run(20 * S);
+            }
+            let heard = &hall.callers[index].heard;
+            heard.depths + heard.quotes
+        };
+        // The schedule is two minutes long: then the market stands still.
+        let before = ping_for(&mut hall, 140);
+        assert!(before > 20, "{venue} {channel:?}: {before}");
+        let again = ping_for(&mut hall, 200) - before;
+        assert!((3 * expected.start()..=3 * expected.end()).contains(&again), "{venue} {channel:?}: {again}");
+        hall.settle();
+        hall.callers[index].check(|symbol| hall.truth(symbol));
+        let outcome = hall.close();
+        assert_eq!(outcome.callers[index].heard.faults, [""; 0], "{venue} {channel:?}");
+        let tally = &outcome.of(index).tally;
+        assert_eq!(tally.owed, tally.delivered + tally.folded, "what is no news is on nobody's books");
+        let frames: u64 = tally.by_kind.iter().map(|of_kind| of_kind.frames).sum();
+        assert_eq!(frames, tally.delivered, "{venue} {channel:?}");
+    }
 }
 
 #[test]
