@@ -28,6 +28,7 @@ mod tests {
 
     use super::*;
     use crate::DecodeError;
+    use crate::blotter::OpenOrder;
     use crate::decoded::{
         Continuity, Counted, Decoded, DepthForm, DepthUpdate, Level, Numbered, OrderStatus, StatusUpdate,
         TradePrint,
@@ -309,6 +310,34 @@ mod tests {
         trade_id: 9,
         placed_ns: 0,
     };
+
+    #[test]
+    fn open_orders_are_a_snapshot_that_later_messages_continue() {
+        let open = |order_id, fills, fee_units| OpenOrder {
+            last: message(Body::Execution(Execution { order_id, ..FILL })),
+            fills,
+            fee_units,
+        };
+        let orders = [open(17, 2, 70_000_000), open(18, 1, 50_000_000)];
+        let (mut encoder, mut numbering, mut wire) = (encoder(), Numbering::default(), Vec::new());
+        encoder.open_orders(&orders, 104_999_999, &mut numbering, &mut wire);
+        let told = String::from_utf8(std::mem::take(&mut wire)).unwrap();
+        let envelope = r#"{"channel":"user","timestamp":"2026-11-23T08:00:00.104999999Z","sequence_num":0,"events":[{"type":"snapshot","orders":[{"order_id":"#;
+        assert!(told.starts_with(envelope), "{told}");
+        for sums in [
+            r#""number_of_fills":"2","total_fees":"0.7","total_value_after_fees":"736.4375""#,
+            r#""number_of_fills":"1","total_fees":"0.5","total_value_after_fees":"736.6375""#,
+        ] {
+            assert_eq!(told.matches(sums).count(), 1, "{told}");
+        }
+        assert_eq!(said(&told).last().map(String::as_str), Some("Control"), "no news");
+        orders.iter().for_each(|order| encoder.seed_order(order));
+        let third = message(Body::Execution(Execution { filled_quantity: 2_200, ..FILL }));
+        assert!(encoder.encode(&third, &mut numbering, &mut wire));
+        let told = String::from_utf8(wire).unwrap();
+        assert!(told.contains(r#""sequence_num":1,"#), "{told}");
+        assert!(told.contains(r#""number_of_fills":"3","total_fees":"1.2","#), "{told}");
+    }
 
     #[test]
     fn fills_and_fees_of_an_order_are_summed() {

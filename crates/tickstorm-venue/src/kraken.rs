@@ -34,6 +34,7 @@ mod tests {
     use tickstorm_market::instrument::{AssetId, Instrument, Listing, SymbolId};
 
     use super::*;
+    use crate::blotter::OpenOrder;
     use crate::decoded::{
         AssetBalance, BalanceUpdate, Continuity, Counted, Decoded, DepthForm, DepthUpdate, ExecutionReport,
         Level, Numbered, OrderStatus, StatusUpdate, TickerUpdate, TradePrint, WallClock,
@@ -270,6 +271,69 @@ mod tests {
         trade_id: 84_210_377,
         placed_ns: 0,
     };
+
+    /// As executions are when they are news, but for the sums of what was filled before.
+    #[test]
+    fn open_orders_and_last_fills_are_one_snapshot() {
+        let placed = Execution {
+            kind: ExecutionKind::New,
+            last_quantity: 0,
+            last_price: 0,
+            filled_quantity: 0,
+            fee: 0,
+            trade_id: 0,
+            ..FILL
+        };
+        let order = |execution, fills, fee_units| OpenOrder {
+            last: message(Body::Execution(execution)),
+            fills,
+            fee_units,
+        };
+        let orders = [order(placed, 0, 0), order(Execution { order_id: 18, ..FILL }, 3, 90_000_000)];
+        let fill = message(Body::Execution(FILL));
+        let (mut encoder, mut numbering, mut wire) = (encoder(), Numbering::default(), Vec::new());
+        encoder.open_orders(&orders, &[fill], &mut numbering, &mut wire);
+        let entry = |body| {
+            let text = encoded_by(&mut Encoder::new(&listing(), START_UNIX_NS, 1000), body).unwrap();
+            let entry = text.strip_prefix(r#"{"channel":"executions","type":"update","data":["#).unwrap();
+            entry.strip_suffix(r#"],"sequence":1}"#).unwrap().to_owned()
+        };
+        let filled = concat!(
+            r#"{"order_id":"O00000-00000-00000I","cl_ord_id":"ts-000018","symbol":"BTC/USDT","side":"sell","#,
+            r#""order_type":"limit","order_qty":0.05000000,"limit_price":67012.5,"limit_price_type":"static","#,
+            r#""time_in_force":"GTC","exec_type":"status","order_status":"partially_filled","#,
+            r#""cum_qty":0.01100000,"cum_cost":737.13750000,"avg_price":67012.5,"fee_usd_equiv":0.90000000,"#,
+            r#""fee_ccy_pref":"fciq","post_only":false,"reduce_only":false,"order_userref":3,"#,
+            r#""timestamp":"2026-11-23T08:00:00.103000Z"}"#
+        );
+        let entries = [entry(Body::Execution(placed)), filled.to_owned(), entry(Body::Execution(FILL))];
+        assert_eq!(
+            String::from_utf8(wire).unwrap(),
+            format!(
+                r#"{{"channel":"executions","type":"snapshot","data":[{}],"sequence":1}}"#,
+                entries.join(",")
+            )
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_room_for_any_open_orders_and_fills(
+            orders in proptest::collection::vec((any_message(), any::<u64>(), any::<u64>()), 0..20),
+            fills in proptest::collection::vec(any_message(), 0..20),
+        ) {
+            let orders: Vec<OpenOrder> = orders
+                .into_iter()
+                .map(|(last, fills, fee_units)| OpenOrder { last, fills, fee_units })
+                .collect();
+            let executions = orders.iter().map(|order| &order.last).chain(&fills);
+            let count = executions.filter(|last| matches!(last.body, Body::Execution(_))).count();
+            let (mut encoder, mut wire) = (encoder(), Vec::new());
+            encoder.open_orders(&orders, &fills, &mut Numbering::default(), &mut wire);
+            let message: serde_json::Value = serde_json::from_slice(&wire).unwrap();
+            prop_assert_eq!(message["data"].as_array().unwrap().len(), count);
+        }
+    }
 
     fn balance(asset: u32, free: u64, locked: u64) -> Body {
         Body::Balance(Balance { account: AccountId(3), asset: AssetId(asset), free, locked })

@@ -312,6 +312,25 @@ mod tests {
     }
 
     #[test]
+    fn best_prices_may_be_told_again_at_bybit_alone_and_only_as_they_were() {
+        let listing = listing();
+        for (venue, may_repeat) in [(Venue::Bybit, true), (Venue::Binance, false), (Venue::Okx, false)] {
+            let mut replica = Replica::new(venue, &listing);
+            let mut apply = |update_id, bid| {
+                let quote =
+                    QuoteUpdate { symbol: SYMBOL, event_ns: None, update_id, bid, ask: level(102, 1) };
+                replica.apply(&Decoded::Quote(quote))
+            };
+            let old = |found| Err(Fault::OldQuote { symbol: "BTCUSDT".into(), last: 7, found });
+            assert_eq!(apply(7, level(100, 1)), Ok(()), "{venue}");
+            assert_eq!(apply(7, level(100, 1)), if may_repeat { Ok(()) } else { old(7) }, "{venue}");
+            assert_eq!(apply(7, level(100, 2)), old(7), "{venue}");
+            assert_eq!(apply(6, level(100, 1)), old(6), "{venue}");
+            assert_eq!(apply(8, level(100, 1)), Ok(()), "{venue}");
+        }
+    }
+
+    #[test]
     fn trades_must_rise_by_one() {
         let mut replica = seeded();
         let mut apply = |id| replica.apply(&Decoded::Trade(trade(id, 101, 1, Side::Buy)));

@@ -29,7 +29,7 @@ pub struct ReplicaBook {
     /// Whether the book is complete: seeded, and no update missed since.
     synchronised: bool,
     last_trade: Option<TradePrint>,
-    last_quote_id: Option<u64>,
+    last_quote: Option<QuoteUpdate>,
     /// By order id, rising.
     pub(super) orders: Vec<OpenOrder>,
 }
@@ -74,7 +74,7 @@ impl ReplicaBook {
             depth,
             synchronised: false,
             last_trade: None,
-            last_quote_id: None,
+            last_quote: None,
             orders: Vec::new(),
         }
     }
@@ -225,15 +225,16 @@ impl ReplicaBook {
     /// Takes in best prices: newer than the last ones, unless the venue repeats them, and the book's own if they reflect its
     /// last change.
     pub fn on_quote(&mut self, update: &QuoteUpdate) -> Result<(), Fault> {
-        let is_old = |last: &u64| match self.rules.quotes_repeat {
-            true => update.update_id < *last,
-            false => update.update_id <= *last,
+        let is_repeated = |last: &QuoteUpdate| {
+            let prices = |of: &QuoteUpdate| (of.update_id, of.bid, of.ask);
+            self.rules.quotes_repeat && prices(last) == prices(update)
         };
-        let last = self.last_quote_id.filter(is_old);
+        let last = self.last_quote.filter(|last| update.update_id <= last.update_id && !is_repeated(last));
         if let Some(last) = last.filter(|_| self.conduct == Conduct::Realtime) {
-            return Err(Fault::OldQuote { symbol: self.name(), last, found: update.update_id });
+            let (last, found) = (last.update_id, update.update_id);
+            return Err(Fault::OldQuote { symbol: self.name(), last, found });
         }
-        self.last_quote_id = Some(update.update_id);
+        self.last_quote = Some(*update);
         if self.change_id == Some(update.update_id) {
             self.check_best("book ticker", [update.bid, update.ask])?;
         }

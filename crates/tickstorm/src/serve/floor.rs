@@ -438,8 +438,10 @@ impl<T: Read + Write> Floor<T> {
 
     /// Floor time at which the next frame may be due that no message of the market brings about.
     pub(super) fn next_window_ns(&self) -> Option<u64> {
+        // As long as wire time stands still, nothing that waits for it comes.
+        let offset_ns = self.time.offset_ns()?;
         let ends = self.shops.iter().flatten().filter_map(|shop| shop.publisher.next_due_ns());
-        ends.min().map(|wire_ns| self.time.floor_ns(wire_ns))
+        ends.min().map(|wire_ns| wire_ns.saturating_add(offset_ns))
     }
 
     /// The turn under way.

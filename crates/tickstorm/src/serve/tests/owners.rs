@@ -123,8 +123,9 @@ fn subscribe(hall: &mut Hall, index: usize, topics: Vec<Topic>, fills: Option<bo
     let caller = &hall.callers[index];
     let unix_ms = hall.floor.real_unix_ns(hall.now_ns) / MS;
     let token = hall.floor.keys[caller.venue as usize].token(AccountId(0), unix_ms);
-    let login = token.map(|signature| Login { signature, ..Login::default() });
-    let id = (caller.venue == Venue::Kraken).then(|| RequestId("1".to_owned()));
+    let is_kraken = caller.venue == Venue::Kraken;
+    let login = token.filter(|_| is_kraken).map(|signature| Login { signature, ..Login::default() });
+    let id = is_kraken.then(|| RequestId("1".to_owned()));
     hall.callers[index].ask(&Request::Subscribe { id, topics, snapshot: None, fills, login });
     hall.attend();
     hall.attend();
@@ -179,5 +180,30 @@ fn who_asks_for_some_products_is_told_of_those_alone() {
     assert!((1..count).contains(&all.len()), "{} of {count} are of others", all.len());
     assert!(all.iter().any(|order| order["product_id"] == two), "{all:?}");
     assert_eq!(told(index), all);
+    hall.close();
+}
+
+#[test]
+fn orders_of_one_instrument_of_okx_are_those_alone() {
+    let mut hall = hall(130);
+    let listing = hall.plan.market().listing.clone();
+    let name = Venue::Okx.symbol(&listing, listing.instrument(SymbolId(64)));
+    let one = enter(&mut hall, Venue::Okx);
+    let arg = format!(r#"{{"channel":"orders","instType":"SPOT","instId":"{name}"}}"#);
+    hall.callers[one].say(format!(r#"{{"op":"subscribe","args":[{arg}]}}"#).as_bytes());
+    let all = enter(&mut hall, Venue::Okx);
+    subscribe(&mut hall, all, vec![topic(Channel::Orders)], None);
+    hall.run(STARTS_NS + 5_000 * MS);
+    hall.settle();
+    let told = |index: usize| {
+        let texts = texts(&hall.callers[index]).into_iter();
+        let told = texts.filter(|text| text["arg"]["channel"] == "orders" && text["data"].is_array());
+        told.map(|text| text["data"].clone()).collect::<Vec<_>>()
+    };
+    let mut expected = told(all);
+    let count = expected.len();
+    expected.retain(|orders| orders[0]["instId"] == name);
+    assert!((1..count).contains(&expected.len()), "{} of {count}", expected.len());
+    assert_eq!(told(one), expected);
     hall.close();
 }

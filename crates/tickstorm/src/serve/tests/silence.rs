@@ -215,6 +215,23 @@ fn okx_and_bybit_say_that_nothing_has_changed() {
 }
 
 #[test]
+fn nothing_is_said_again_before_the_clock_of_the_messages_runs() {
+    let mut hall = quiet(600);
+    let run_starts_ns = hall.floor.time.run_starts_ns.take();
+    let index = hall.enter(Venue::Bybit, 16 << 20);
+    hall.callers[index].subscribe(Channel::Quotes);
+    for _ in 0..100 {
+        hall.now_ns += 100 * MS;
+        hall.floor.reached(hall.now_ns);
+        hall.attend();
+    }
+    assert_eq!(hall.callers[index].heard.quotes, 3, "what it was greeted with");
+    assert!(hall.floor.next_timer_ns() > hall.now_ns, "nobody waits for what does not come");
+    hall.floor.time.run_starts_ns = run_starts_ns.map(|starts_ns| starts_ns + hall.now_ns);
+    assert!(hall.floor.next_window_ns().is_some_and(|due_ns| due_ns > hall.now_ns));
+}
+
+#[test]
 fn bybit_closes_private_connections_that_say_nothing_for_ten_minutes() {
     let mut hall = quiet(6);
     hall.step_ns = 500 * MS;
