@@ -56,7 +56,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
         write("--address-file", path, &format!("{address}\n"))?;
     }
     if !is_quiet {
-        say(&format!("tickstorm: serving {opening} on {address}\n"));
+        say(&format!("tickstorm: serving {opening}\n"));
         say(&format!("tickstorm: {}\n", doors(address.to_string(), exchange.authority_pem().is_some())));
     }
     let start = move || {
@@ -77,12 +77,12 @@ const TOO_EARLY: &str = "interrupted before the clients had come, nothing was me
 
 fn opening(plan: &Plan) -> String {
     let schedule = plan.schedule();
+    let (average, peak) = (format::rate(schedule.average_rate()), format::rate(schedule.peak_rate()));
+    let rates = if average == peak { average } else { format!("{average} on average, {peak} at peak") };
     format!(
-        "{} messages in {}, {} on average, {} at peak, seed {},",
+        "{} messages in {}, {rates}, seed {}",
         format::count(schedule.total()),
         format::seconds(schedule.duration_ns() as f64 / 1e9),
-        format::rate(schedule.average_rate()),
-        format::rate(schedule.peak_rate()),
         plan.spec().seed,
     )
 }
@@ -149,8 +149,12 @@ fn tls(arguments: &TlsArguments, texts: &mut Texts) -> TlsChoice {
             TlsChoice::Off
         }
         (Some(certificate), Some(key)) => {
-            if authority.is_some() || !names.is_empty() {
-                texts.complain("--tls-authority", "with --tls-cert there is no test authority");
+            for (flag, is_given) in
+                [("--tls-authority", authority.is_some()), ("--tls-name", !names.is_empty())]
+            {
+                if is_given {
+                    texts.complain(flag, "with --tls-cert there is no test authority");
+                }
             }
             TlsChoice::Files { certificate: certificate.clone(), key: key.clone() }
         }
