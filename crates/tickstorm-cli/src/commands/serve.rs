@@ -21,7 +21,7 @@ use crate::{
     live::Role,
     output::Output,
     plan_table::plan_table,
-    resolve::resolve_serving,
+    resolve::{is_of_serving, resolve_serving},
     terminal::{print, say},
     watch::Watch,
 };
@@ -37,7 +37,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
         plan.warnings().iter().for_each(|warning| say(&format!("warning: {warning}\n")));
     }
     if arguments.task == Task::PrintPlan {
-        return print(&plan_table(&plan, &resolved.origins));
+        return print(&plan_table(&plan, &resolved.origins, is_of_serving));
     }
     let outputs = Outputs::open(arguments.output, arguments.hlog)?;
     let clients = spec.clients;
@@ -128,6 +128,10 @@ fn serve_spec(arguments: &ServeArguments, texts: &mut Texts) -> ServeSpec {
         if let Err(error) = spec.options.set(text) {
             texts.complain("--venue-option", error);
         }
+    }
+    if !spec.is_public && !spec.listen.ip().to_canonical().is_loopback() {
+        let problem = format_args!("{} is open to other machines; --listen-public allows it", spec.listen);
+        texts.complain("--listen", problem);
     }
     spec.keys = keys(arguments, texts);
     spec
