@@ -141,14 +141,14 @@ fn line(interval: &ConsumeInterval, columns: Option<usize>) -> String {
         format!("events {:>9}", format::rate(rate(interval.events))),
         format!("frames {:>9}", format::rate(rate(interval.frames))),
         format!("bytes {:>9}/s", format::bytes(rate(interval.bytes) as u64)),
-        format!("age p50 {:>7}", age(interval.age.p50_ms)),
+        format!("age max {:>7}", age(interval.age.max_ms)),
         format!("p99 {:>7}", age(interval.age.p99_ms)),
-        format!("max {:>7}", age(interval.age.max_ms)),
+        format!("p50 {:>7}", age(interval.age.p50_ms)),
         books,
         format!("faults {}", format::count(interval.faults)),
     ];
     let mut parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    for dispensable in ["bytes", "frames", "p99"] {
+    for dispensable in ["bytes", "frames", "p50", "p99"] {
         let length = parts.iter().map(|part| part.len() + GAP.len()).sum::<usize>() - GAP.len();
         if columns.is_some_and(|columns| length > columns) {
             parts.retain(|part| !part.starts_with(dispensable));
@@ -199,7 +199,7 @@ mod tests {
                 let line = line(interval, Some(columns));
                 assert!(line.trim_end().len() <= columns, "{line:?} in {columns} columns");
                 assert!(
-                    line.contains("events") && line.contains("max") && line.contains("faults"),
+                    line.contains("events") && line.contains("age max") && line.contains("faults"),
                     "{line:?}"
                 );
             }
