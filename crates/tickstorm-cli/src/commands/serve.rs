@@ -57,7 +57,12 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
     }
     if !is_quiet {
         say(&format!("tickstorm: serving {opening}\n"));
-        say(&format!("tickstorm: {}\n", doors(address.to_string(), exchange.authority_pem().is_some())));
+        say(&format!("tickstorm: base URLs http://{address} and ws://{address}\n"));
+        if exchange.authority_pem().is_some() {
+            say(&format!("tickstorm: https:// and wss:// too, trusting http://{address}/tickstorm/ca.pem\n"));
+        } else if arguments.tls.certificate.is_some() {
+            say("tickstorm: https:// and wss:// too, by the certificate given\n");
+        }
     }
     let start = move || {
         let mut said = None;
@@ -85,14 +90,6 @@ fn opening(plan: &Plan) -> String {
         format::seconds(schedule.duration_ns() as f64 / 1e9),
         plan.spec().seed,
     )
-}
-
-fn doors(address: String, has_tls: bool) -> String {
-    let plain = format!("base URLs http://{address} and ws://{address}");
-    match has_tls {
-        false => plain,
-        true => format!("{plain}, with TLS https:// and wss:// (trust http://{address}/tickstorm/ca.pem)"),
-    }
 }
 
 fn serve_spec(arguments: &ServeArguments, texts: &mut Texts) -> ServeSpec {
