@@ -175,23 +175,21 @@ fn with_run_flags(command: Command) -> Command {
         }
         command = command.arg(setting_flag(setting));
     }
-    command
-        .args(target)
-        .arg(
-            path("output", "FILE")
-                .help("Write the report to this file, as JSON; - is standard output, the default"),
-        )
-        .arg(
-            path("hlog", "FILE")
-                .help("Write the latency histogram of each interval to this file, as an HdrHistogram log"),
-        )
-        .arg(switch("no-tui").help("Show a line each report interval instead of the live view"))
-        .arg(switch("quiet").short('q').help("Show nothing but errors; the report is written all the same"))
-        .arg(
-            switch("print-plan")
-                .help("Print every setting with where it came from, rates and total, and exit"),
-        )
-        .arg(config_flag())
+    command.args(target).args(storm_flags("latency")).arg(config_flag())
+}
+
+/// What is written and shown of a run, whose headline is this.
+fn storm_flags(headline: &str) -> [Arg; 5] {
+    let hlog =
+        format!("Write the {headline} histogram of each interval to this file, as an HdrHistogram log");
+    [
+        path("output", "FILE")
+            .help("Write the report to this file, as JSON; - is standard output, the default"),
+        path("hlog", "FILE").help(hlog),
+        switch("no-tui").help("Show a line each report interval instead of the live view"),
+        switch("quiet").short('q').help("Show nothing but errors; the report is written all the same"),
+        switch("print-plan").help("Print every setting with where it came from, rates and total, and exit"),
+    ]
 }
 
 fn with_profile_flags(command: Command) -> Command {
@@ -242,6 +240,15 @@ fn help(setting: &Setting) -> String {
         }
         _ => setting.help.into(),
     }
+}
+
+/// A text that is read with the others, so that what is wrong with them is reported together.
+fn text(name: &'static str, placeholder: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name(placeholder)
+        .allow_negative_numbers(true)
+        .value_parser(NonEmptyStringValueParser::new())
 }
 
 fn path(name: &'static str, placeholder: &'static str) -> Arg {

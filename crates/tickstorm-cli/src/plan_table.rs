@@ -1,15 +1,17 @@
 //! The resolved plan as a table: each setting, its value, and where it came from.
 
-use tickstorm::Plan;
+use tickstorm::{Plan, SETTINGS, Setting};
 use tickstorm_report::format;
 
 use crate::resolve::Origins;
 
-/// Three aligned columns, a line each; last what follows from the settings together.
-pub(crate) fn plan_table(plan: &Plan, origins: &Origins) -> String {
+/// Three aligned columns, a line each; last what follows from the settings together. Settings that mean nothing to the
+/// command are left out.
+pub(crate) fn plan_table(plan: &Plan, origins: &Origins, is_meant: impl Fn(&Setting) -> bool) -> String {
     let schedule = plan.schedule();
-    let given =
-        plan.describe().into_iter().map(|(name, value)| [name.into(), value, origins.of(name).to_string()]);
+    let is_shown = |name: &str| SETTINGS.iter().all(|setting| setting.name != name || is_meant(setting));
+    let given = plan.describe().into_iter().filter(|(name, _)| is_shown(name));
+    let given = given.map(|(name, value)| [name.into(), value, origins.of(name).to_string()]);
     let follows = [
         ("average rate", format::rate(schedule.average_rate())),
         ("peak rate", format::rate(schedule.peak_rate())),

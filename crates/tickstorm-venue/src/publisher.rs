@@ -184,6 +184,14 @@ impl Publisher {
         }
     }
 
+    /// Tells what has happened before the first message: the last statistics by symbol, and which symbols are not traded.
+    pub fn catch_up(&mut self, tickers: &[Option<Ticker>], halted: &BTreeSet<SymbolId>) {
+        for (own, ticker) in self.tickers.iter_mut().zip(tickers) {
+            *own = *ticker;
+        }
+        self.halted.clone_from(halted);
+    }
+
     /// The stream of a public topic, rendered from now on; none where the venue publishes no such thing. Topics that
     /// differ only in their wording are one stream. `book` gives a symbol's book as of the last message pushed, and is
     /// asked only if nothing is known of it yet; a symbol that it does not know has an empty book.

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, builder::NonEmptyStringValueParser};
+use clap::{ArgMatches, Command};
 
-use super::{path, switch};
+use super::{path, switch, text};
 
 /// `tickstorm consume`. Texts are as they were typed: what is wrong with them is reported together.
 #[derive(Debug)]
@@ -76,14 +76,6 @@ pub(super) fn with_consume_flags(command: Command) -> Command {
         .args(subscription.map(|flag| flag.help_heading("Subscription")))
         .args(report.map(|flag| flag.help_heading("Report")))
         .after_help(AFTER_CONSUME)
-}
-
-fn text(name: &'static str, placeholder: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .value_name(placeholder)
-        .allow_negative_numbers(true)
-        .value_parser(NonEmptyStringValueParser::new())
 }
 
 pub(super) fn consume_arguments(matches: &ArgMatches) -> ConsumeArguments {

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use tickstorm::{SETTINGS, serve::VENUE_OPTIONS};
 
-use super::{Progress, Task, config_flag, path, progress, setting_flag, settings, switch};
+use super::{Progress, Task, config_flag, path, progress, setting_flag, settings, storm_flags, switch, text};
 use crate::resolve::{Given, SERVE_DEFAULTS, is_of_serving};
 
 /// `tickstorm serve`. Texts are as they were typed: what is wrong with them is reported together with the settings.
@@ -85,6 +85,12 @@ pub(super) fn with_serve_flags(command: Command) -> Command {
     ];
     let flags = SETTINGS.iter().filter(|setting| is_of_serving(setting)).map(|setting| {
         let flag = setting_flag(setting);
+        if setting.name == "threshold" {
+            return flag.help(
+                "A further limit, as p99<50ms of the lag, or age<500ms of the slowest client's backlog; several with \
+                 commas",
+            );
+        }
         let Some((_, default)) = SERVE_DEFAULTS.iter().find(|(name, _)| *name == setting.name) else {
             return flag;
         };
@@ -97,39 +103,32 @@ pub(super) fn with_serve_flags(command: Command) -> Command {
         .args(doors.map(|flag| flag.help_heading("Doors")))
         .args(clients.map(|flag| flag.help_heading("Clients")))
         .args(venues.map(|flag| flag.help_heading("Venues")))
-        .arg(
-            path("output", "FILE")
-                .help("Write the report to this file, as JSON; - is standard output, the default"),
-        )
-        .arg(
-            path("hlog", "FILE")
-                .help("Write the lag histogram of each interval to this file, as an HdrHistogram log"),
-        )
-        .arg(switch("no-tui").help("Show a line each report interval instead of the live view"))
-        .arg(switch("quiet").short('q').help("Show nothing but errors; the report is written all the same"))
-        .arg(
-            switch("print-plan")
-                .help("Print every setting with where it came from, rates and total, and exit"),
-        )
+        .args(storm_flags("lag"))
         .arg(config_flag())
         .after_help(AFTER_SERVE)
 }
 
 fn venue_options() -> String {
+    // Broken here: what clap breaks it does not indent.
     let lines = VENUE_OPTIONS.iter().map(|option| {
-        let shown = format!("{}={}", option.name, option.values);
-        format!("\n  {shown:<42} {}", option.help)
+        let mut help = String::new();
+        let mut room = 0;
+        for word in option.help.split(' ') {
+            if room < word.len() + 1 {
+                help.push_str("\n     ");
+                room = HELP_COLUMNS;
+            }
+            help.push(' ');
+            help.push_str(word);
+            room -= word.len() + 1;
+        }
+        format!("\n  {}={}{help}", option.name, option.values)
     });
     format!("Which form of a venue's wire is spoken, the default first:{}", lines.collect::<String>())
 }
 
-fn text(name: &'static str, placeholder: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .value_name(placeholder)
-        .allow_negative_numbers(true)
-        .value_parser(NonEmptyStringValueParser::new())
-}
+/// What clap's own indent and ours leave of 80 columns.
+const HELP_COLUMNS: usize = 62;
 
 fn many(name: &'static str, placeholder: &'static str) -> Arg {
     text(name, placeholder).action(ArgAction::Append)
@@ -171,17 +170,19 @@ pub(super) fn serve_arguments(matches: &ArgMatches) -> ServeArguments {
 }
 
 const AFTER_SERVE: &str = "\
-All five venues are served at once, HTTP and WebSockets on one port, under their native paths, with any prefix; a venue's
-name in front (/kraken/v2) is never ambiguous. The rate is that of the market's messages, over all symbols.
-The clock starts when --clients of them have subscribed. At the end the feed stops, the clients are watched until they
-rest, at most --silence, and are taken leave of with close code 1001.
+All five venues are served at once, HTTP and WebSockets on one port, under their
+native paths, with any prefix; a venue's name in front (/kraken/v2) is never
+ambiguous. The rate is that of the market's messages, over all symbols. The clock
+starts when --clients of them have subscribed. At the end the feed stops, the
+clients are watched until they rest, at most --silence, and are taken leave of
+with close code 1001.
 
 Examples:
-  tickstorm serve                                    point your client at ws://127.0.0.1:9443
-  tickstorm consume --venue kraken --url 127.0.0.1:9443             or this one, from another terminal
+  tickstorm serve               point your client at ws://127.0.0.1:9443, or
+  tickstorm consume --venue kraken --url 127.0.0.1:9443    from another terminal
   tickstorm serve --multiplier 100 --profile SPIKE --clients 2 --threshold 'age<500ms'
   tickstorm serve --tls --tls-authority ca.pem --api-key binance:KEY:SECRET
-  tickstorm serve --listen 127.0.0.1:0 --address-file address.txt --clients 1 --wait-for 30s --quiet
+  tickstorm serve --listen 127.0.0.1:0 --address-file a.txt --wait-for 30s --quiet
 
 Exit codes:
   0    PASS                            96   INCONCLUSIVE, the report says why

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, builder::NonEmptyStringValueParser, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use tickstorm::{SETTINGS, Setting};
 
-use super::{config_flag, path, setting_flag, settings, switch};
+use super::{config_flag, path, setting_flag, settings, switch, text};
 use crate::resolve::{Given, STREAM_DEFAULTS, VOLATILE_ARRIVALS, is_of_streams};
 
 /// `tickstorm generate`.
@@ -131,14 +131,6 @@ fn setting_of_stream(setting: &Setting) -> Arg {
         }
         _ => flag.help(format!("{meaning} [default: {default}]")),
     }
-}
-
-fn text(name: &'static str, placeholder: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .value_name(placeholder)
-        .allow_negative_numbers(true)
-        .value_parser(NonEmptyStringValueParser::new())
 }
 
 pub(super) fn generate_arguments(matches: &ArgMatches) -> GenerateArguments {

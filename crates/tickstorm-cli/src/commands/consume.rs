@@ -30,12 +30,13 @@ pub(crate) fn consume(arguments: ConsumeArguments) -> Result<Exit, Refusal> {
     let output =
         Output::open(output).map_err(|error| Refusal::new(Exit::Failure, format!("--output: {error}")))?;
     let interrupt = Interrupt::listen()?;
+    let columns = width(io::stderr());
     let consumer = Consumer::connect(&spec).map_err(refusal)?;
     let report = consumer.run(
         &extent,
         |interval| {
             if !arguments.is_quiet {
-                say(&line(interval));
+                say(&line(interval, columns));
             }
         },
         || interrupt.has_come(),
@@ -125,28 +126,38 @@ fn refusal(error: ConsumeError) -> Refusal {
     }
 }
 
-/// One finished interval.
-fn line(interval: &ConsumeInterval) -> String {
+/// One finished interval. What a narrow terminal has no room for is left out.
+fn line(interval: &ConsumeInterval, columns: Option<usize>) -> String {
     let seconds = interval.end_s - interval.start_s;
     let rate = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
     let age = |ms: f64| if interval.age.count > 0 { format::duration_ms(ms) } else { "-".into() };
     let books = match (interval.is_connected, interval.books_wanted) {
         (false, _) => "not connected".to_owned(),
-        (true, 0) => "-".to_owned(),
-        (true, wanted) => format!("{}/{wanted}", interval.books_whole),
+        (true, 0) => "books -".to_owned(),
+        (true, wanted) => format!("books {}/{wanted}", interval.books_whole),
     };
-    format!(
-        "{:>5}  events {:>9}  frames {:>9}  bytes {:>9}/s  age p50 {:>7}  p99 {:>7}  max {:>7}  books {books}  faults {}\n",
-        clock(interval.end_s),
-        format::rate(rate(interval.events)),
-        format::rate(rate(interval.frames)),
-        format::bytes(rate(interval.bytes) as u64),
-        age(interval.age.p50_ms),
-        age(interval.age.p99_ms),
-        age(interval.age.max_ms),
-        format::count(interval.faults),
-    )
+    let parts = [
+        format!("{:>5}", clock(interval.end_s)),
+        format!("events {:>9}", format::rate(rate(interval.events))),
+        format!("frames {:>9}", format::rate(rate(interval.frames))),
+        format!("bytes {:>9}/s", format::bytes(rate(interval.bytes) as u64)),
+        format!("age max {:>7}", age(interval.age.max_ms)),
+        format!("p99 {:>7}", age(interval.age.p99_ms)),
+        format!("p50 {:>7}", age(interval.age.p50_ms)),
+        books,
+        format!("faults {}", format::count(interval.faults)),
+    ];
+    let mut parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    for dispensable in ["bytes", "frames", "p50", "p99"] {
+        let length = parts.iter().map(|part| part.len() + GAP.len()).sum::<usize>() - GAP.len();
+        if columns.is_some_and(|columns| length > columns) {
+            parts.retain(|part| !part.starts_with(dispensable));
+        }
+    }
+    format!("{}\n", parts.join(GAP))
 }
+
+const GAP: &str = "  ";
 
 const STANDARD_OUTPUT: &str = "-";
 
@@ -180,7 +191,18 @@ mod tests {
         let silent = ConsumeInterval { events: 0, frames: 0, bytes: 0, age: Ages::default(), ..interval() };
         let lost = ConsumeInterval { is_connected: false, faults: 1_234, ..silent };
         let no_books = ConsumeInterval { books_wanted: 0, books_whole: 0, ..interval() };
-        let lines = [interval(), silent, lost, no_books].iter().map(line).collect::<String>();
+        let intervals = [interval(), silent, lost, no_books];
+        let lines = intervals.iter().map(|interval| line(interval, None)).collect::<String>();
         insta::assert_snapshot!(lines);
+        for columns in [80, 100, 120] {
+            for interval in &intervals {
+                let line = line(interval, Some(columns));
+                assert!(line.trim_end().len() <= columns, "{line:?} in {columns} columns");
+                assert!(
+                    line.contains("events") && line.contains("age max") && line.contains("faults"),
+                    "{line:?}"
+                );
+            }
+        }
     }
 }

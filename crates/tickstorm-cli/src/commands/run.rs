@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<Exit, Refusal> {
         plan.warnings().iter().for_each(|warning| say(&format!("warning: {warning}\n")));
     }
     if arguments.task == Task::PrintPlan {
-        return print(&plan_table(&plan, &resolved.origins));
+        return print(&plan_table(&plan, &resolved.origins, |_| true));
     }
     let outputs = Outputs::open(arguments.output, arguments.hlog)?;
     let mut watch = Watch::new(arguments.progress, Role::Client, &resolved.target.to_string(), &plan);

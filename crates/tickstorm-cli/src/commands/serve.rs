@@ -21,7 +21,7 @@ use crate::{
     live::Role,
     output::Output,
     plan_table::plan_table,
-    resolve::resolve_serving,
+    resolve::{is_of_serving, resolve_serving},
     terminal::{print, say},
     watch::Watch,
 };
@@ -37,7 +37,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
         plan.warnings().iter().for_each(|warning| say(&format!("warning: {warning}\n")));
     }
     if arguments.task == Task::PrintPlan {
-        return print(&plan_table(&plan, &resolved.origins));
+        return print(&plan_table(&plan, &resolved.origins, is_of_serving));
     }
     let outputs = Outputs::open(arguments.output, arguments.hlog)?;
     let clients = spec.clients;
@@ -56,8 +56,13 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
         write("--address-file", path, &format!("{address}\n"))?;
     }
     if !is_quiet {
-        say(&format!("tickstorm: serving {opening} on {address}\n"));
-        say(&format!("tickstorm: {}\n", doors(address.to_string(), exchange.authority_pem().is_some())));
+        say(&format!("tickstorm: serving {opening}\n"));
+        say(&format!("tickstorm: base URLs http://{address} and ws://{address}\n"));
+        if exchange.authority_pem().is_some() {
+            say(&format!("tickstorm: https:// and wss:// too, trusting http://{address}/tickstorm/ca.pem\n"));
+        } else if arguments.tls.certificate.is_some() {
+            say("tickstorm: https:// and wss:// too, by the certificate given\n");
+        }
     }
     let start = move || {
         let mut said = None;
@@ -77,22 +82,14 @@ const TOO_EARLY: &str = "interrupted before the clients had come, nothing was me
 
 fn opening(plan: &Plan) -> String {
     let schedule = plan.schedule();
+    let (average, peak) = (format::rate(schedule.average_rate()), format::rate(schedule.peak_rate()));
+    let rates = if average == peak { average } else { format!("{average} on average, {peak} at peak") };
     format!(
-        "{} messages in {}, {} on average, {} at peak, seed {},",
+        "{} messages in {}, {rates}, seed {}",
         format::count(schedule.total()),
         format::seconds(schedule.duration_ns() as f64 / 1e9),
-        format::rate(schedule.average_rate()),
-        format::rate(schedule.peak_rate()),
         plan.spec().seed,
     )
-}
-
-fn doors(address: String, has_tls: bool) -> String {
-    let plain = format!("base URLs http://{address} and ws://{address}");
-    match has_tls {
-        false => plain,
-        true => format!("{plain}, with TLS https:// and wss:// (trust http://{address}/tickstorm/ca.pem)"),
-    }
 }
 
 fn serve_spec(arguments: &ServeArguments, texts: &mut Texts) -> ServeSpec {
@@ -129,6 +126,10 @@ fn serve_spec(arguments: &ServeArguments, texts: &mut Texts) -> ServeSpec {
             texts.complain("--venue-option", error);
         }
     }
+    if !spec.is_public && !spec.listen.ip().to_canonical().is_loopback() {
+        let problem = format_args!("{} is open to other machines; --listen-public allows it", spec.listen);
+        texts.complain("--listen", problem);
+    }
     spec.keys = keys(arguments, texts);
     spec
 }
@@ -149,8 +150,12 @@ fn tls(arguments: &TlsArguments, texts: &mut Texts) -> TlsChoice {
             TlsChoice::Off
         }
         (Some(certificate), Some(key)) => {
-            if authority.is_some() || !names.is_empty() {
-                texts.complain("--tls-authority", "with --tls-cert there is no test authority");
+            for (flag, is_given) in
+                [("--tls-authority", authority.is_some()), ("--tls-name", !names.is_empty())]
+            {
+                if is_given {
+                    texts.complain(flag, "with --tls-cert there is no test authority");
+                }
             }
             TlsChoice::Files { certificate: certificate.clone(), key: key.clone() }
         }

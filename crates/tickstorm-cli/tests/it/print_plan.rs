@@ -30,6 +30,18 @@ fn every_setting_is_shown_with_its_origin() {
 }
 
 #[test]
+fn an_exchange_has_no_settings_of_clients() {
+    let output = run(["serve", "--print-plan", "--multiplier", "100"]).exits(0);
+    let names: Vec<&str> = output.stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for (name, is_there) in [("multiplier", true), ("arrivals", true), ("pacing", true), ("total", true)]
+        .into_iter()
+        .chain(["venue", "connections", "max-concurrent", "ack", "flush"].map(|name| (name, false)))
+    {
+        assert_eq!(names.contains(&name), is_there, "{name} in\n{}", output.stdout);
+    }
+}
+
+#[test]
 fn nothing_is_written_or_connected() {
     let folder = Folder::new();
     let path = folder.path("report.json");

@@ -471,7 +471,7 @@ fn doors_that_cannot_be_opened_say_why() {
     let free = "127.0.0.1:0";
     for (more, code, expected) in [
         (&["--listen", &taken][..], 1, &[&*taken, "in use", "0 for any free one"][..]),
-        (&["--listen", "0.0.0.0:0"], 1, &["0.0.0.0:0", "127.0.0.1"]),
+        (&["--listen", "0.0.0.0:0"], 2, &["--listen: 0.0.0.0:0", "--listen-public"]),
         (&["--listen", "nowhere"], 2, &["--listen", "nowhere", "127.0.0.1:9443"]),
         (&["--listen", free, "--tls-cert", nonsense, "--tls-key", nonsense], 1, &["no tls", "nonsense.pem"]),
         (&["--listen", free, "--tls-cert", nonsense], 2, &["--tls-cert", "--tls-key"]),

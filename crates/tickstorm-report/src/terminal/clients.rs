@@ -57,8 +57,7 @@ fn clients(page: &mut Page, clients: &[Client], left_out: u64) {
         order.sort_by(|one, other| trouble(other).total_cmp(&trouble(one)));
     }
     let (shown, rest) = order.split_at(order.len().min(MOST_ROWS));
-    let heading =
-        ["", "venue", "events", "frames", "bytes", "lag p99", "behind at the end"].map(str::to_owned);
+    let heading = ["", "venue", "events", "frames", "bytes", "lag p99", "at the end"].map(str::to_owned);
     let rows = shown.iter().map(|client| {
         vec![
             client.id.to_string(),

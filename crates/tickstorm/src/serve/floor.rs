@@ -5,7 +5,7 @@
 //! schedule, and *wire time* is what messages carry, as time since the Unix time of the publishers' start.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
     sync::Arc,
 };
@@ -91,6 +91,8 @@ pub(super) struct Floor<T> {
     pub(super) grader: Grader,
     /// The last statistics of each symbol, in wire time.
     pub(super) tickers: Box<[Option<Ticker>]>,
+    /// Symbols that are not traded at the moment.
+    halted: BTreeSet<SymbolId>,
     pub(super) next_tick_ns: u64,
     /// Of the connections that are open, where the next look at some of them begins.
     pub(super) looked_at: usize,
@@ -245,6 +247,7 @@ impl<T: Read + Write> Floor<T> {
     ) -> Self {
         Self {
             tickers: vec![None; listing.instruments.len()].into(),
+            halted: BTreeSet::new(),
             listing,
             start_unix_ns,
             opened_unix_ns,
@@ -292,7 +295,9 @@ impl<T: Read + Write> Floor<T> {
         self.clients.push(Some(Box::new(client)));
         let shop = &mut self.shops[venue as usize];
         if shop.is_none() {
-            *shop = Some(Box::new(Shop::new(venue, &self.listing, self.start_unix_ns as i64, &self.spec)));
+            let mut opened = Shop::new(venue, &self.listing, self.start_unix_ns as i64, &self.spec);
+            opened.publisher.catch_up(&self.tickers, &self.halted);
+            *shop = Some(Box::new(opened));
         }
         self.changed.push(key);
         self.reply(key, &Reply::Greeting, now_ns);
@@ -406,8 +411,11 @@ impl<T: Read + Write> Floor<T> {
             self.begin_measuring();
         }
         self.market_messages += u64::from(self.epoch);
-        if let Body::Ticker(ticker) = &message.body {
-            self.tickers[message.symbol.0 as usize] = Some(*ticker);
+        match &message.body {
+            Body::Ticker(ticker) => self.tickers[message.symbol.0 as usize] = Some(*ticker),
+            Body::Status(status) if status.trading => drop(self.halted.remove(&message.symbol)),
+            Body::Status(_) => drop(self.halted.insert(message.symbol)),
+            _ => {}
         }
         let (shops, mut out) = self.parts();
         for shop in shops.iter_mut().flatten() {

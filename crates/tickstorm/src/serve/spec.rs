@@ -155,8 +155,9 @@ words! {
     SlowClient {
         /// It is cut off with the venue's close code.
         Disconnect = "disconnect",
-        /// What it has not seen is folded until there is room again: books level by level, of quotes and statistics the
-        /// last. Trades that find no room are dropped.
+        /// What it has not seen is folded until there is room again: books level by level, or anew from a snapshot at
+        /// Kraken and Bybit; of quotes, statistics and books that are told whole the last. Trades that find no room are
+        /// dropped.
         Conflate = "conflate",
         /// What finds no room is dropped, so that it sees gaps.
         Drop = "drop",

@@ -1,12 +1,17 @@
 //! Several clients that come, go and come again.
 
+use std::time::Duration;
+
 use tickstorm_venue::{Venue, publisher::Publishing};
 
 use super::{
     caller::Caller,
     hall::{Hall, MS, STARTS_NS, market},
 };
-use crate::serve::{ServeSpec, client::Cause};
+use crate::{
+    Scenario, Spec,
+    serve::{ServeSpec, client::Cause},
+};
 
 /// As much as a test's clients may want.
 const ROOMY: usize = 16 << 20;
@@ -48,6 +53,37 @@ fn clients_of_every_venue_that_come_and_go_have_the_true_book() {
         }
         assert_eq!(outcome.of(second).tally.resubscriptions, 3, "{venue}");
     }
+}
+
+#[test]
+fn the_first_client_of_a_venue_is_told_what_was_before_it_came() {
+    let crash = Spec {
+        scenario: Scenario::FlashCrash,
+        crash_halt: Some(Duration::from_millis(400)),
+        duration: Some(Duration::from_secs(5)),
+        ..market(11)
+    };
+    let mut hall = Hall::open(&crash, ServeSpec::default(), 0);
+    let heard =
+        |hall: &Hall, index: usize| String::from_utf8_lossy(&hall.callers[index].heard.bytes).into_owned();
+    let early = hall.enter(Venue::Okx, ROOMY);
+    let subscribe = br#"{"op":"subscribe","args":[{"channel":"tickers","instId":"BTC-USDT"},{"channel":"instruments","instType":"SPOT"}]}"#;
+    hall.callers[early].say(subscribe);
+    hall.run(100 * MS);
+    assert!(heard(&hall, early).contains(r#""vol24h":"0""#), "nothing was traded yet");
+    while !heard(&hall, early).contains(r#""state":"suspend""#) {
+        assert!(hall.now_ns < STARTS_NS + 5_000 * MS, "there is no halt");
+        hall.run(20 * MS);
+    }
+    let late = [Venue::Kraken, Venue::Bybit].map(|venue| hall.enter(venue, ROOMY));
+    hall.callers[late[0]].say(br#"{"method":"subscribe","params":{"channel":"instrument"}}"#);
+    hall.callers[late[1]].say(br#"{"op":"subscribe","args":["tickers.BTCUSDT"]}"#);
+    hall.attend();
+    hall.attend();
+    let [instruments, ticker] = late.map(|index| heard(&hall, index));
+    assert!(instruments.contains(r#""status":"post_only""#), "{instruments}");
+    assert!(ticker.contains(r#""volume24h":""#) && !ticker.contains(r#""volume24h":"0""#), "{ticker}");
+    hall.close();
 }
 
 #[test]
