@@ -373,6 +373,7 @@ fn counts_json(counts: &ConsumeCounts) -> Value {
         "tickers": counts.tickers,
         "quotes": counts.quotes,
         "first_states": counts.first_states,
+        "repeats": counts.repeats,
         "others": counts.others,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tickstorm_load::Histogram;
 use tickstorm_market::SymbolId;
-use tickstorm_venue::decoded::DepthForm;
+use tickstorm_venue::decoded::{DepthForm, Level};
 use tickstorm_venue::protocol::Channel;
 use tickstorm_venue::{Decoded, Venue};
 
@@ -25,6 +25,8 @@ pub struct ConsumeCounts {
     pub quotes: u64,
     /// Statistics and best prices with which a subscription begins. No events.
     pub first_states: u64,
+    /// What says again what was said, as some venues do when nothing has changed for long. No events.
+    pub repeats: u64,
     /// Everything else: states of instruments, news of accounts.
     pub others: u64,
 }
@@ -50,6 +52,7 @@ impl ConsumeCounts {
         self.tickers += other.tickers;
         self.quotes += other.quotes;
         self.first_states += other.first_states;
+        self.repeats += other.repeats;
         self.others += other.others;
     }
 }
@@ -189,8 +192,27 @@ pub(super) struct Tally {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SymbolTally {
     pub(super) counts: ConsumeCounts,
+    /// The last best prices and their number.
+    last_quote: Option<(u64, [Level; 2])>,
     pub(super) faults: u64,
     pub(super) resyncs: u64,
+}
+
+impl SymbolTally {
+    /// Whether this tells nothing that was not told before.
+    #[inline]
+    fn is_repeated(&mut self, said: &Decoded<'_>) -> bool {
+        match said {
+            Decoded::Depth(update) => {
+                update.form == DepthForm::Update && update.bids.is_empty() && update.asks.is_empty()
+            }
+            Decoded::Quote(update) => {
+                let quote = Some((update.update_id, [update.bid, update.ask]));
+                std::mem::replace(&mut self.last_quote, quote) == quote
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Tally {
@@ -221,7 +243,7 @@ impl Tally {
         }
     }
 
-    /// Counts what a message says, and tells whether that is news: no first state of a subscription.
+    /// Counts what a message says, and tells whether that is news: no first state of a subscription, and no repetition.
     #[inline]
     pub(super) fn count(&mut self, said: &Decoded<'_>) -> bool {
         let Some(symbol) = symbol_of(said) else {
@@ -229,9 +251,11 @@ impl Tally {
             return true;
         };
         let Some(of_symbol) = self.symbols.get_mut(symbol.0 as usize) else { return false };
-        let counts = &mut of_symbol.counts;
         let is_first = self.first_states.take(said, symbol);
+        let is_repeated = of_symbol.is_repeated(said);
+        let counts = &mut of_symbol.counts;
         match said {
+            _ if is_repeated && !is_first => counts.repeats += 1,
             Decoded::Depth(update) => {
                 match is_first {
                     true => counts.book_snapshots += 1,
@@ -245,8 +269,9 @@ impl Tally {
             Decoded::Quote(_) => counts.quotes += 1,
             _ => counts.others += 1,
         }
-        self.events += u64::from(!is_first);
-        !is_first
+        let is_news = !is_first && !is_repeated;
+        self.events += u64::from(is_news);
+        is_news
     }
 
     /// Notes that the server has taken its leave.

@@ -59,6 +59,7 @@ fn amounts(page: &mut String, report: &ConsumeReport) {
         ("others", counts.others),
         ("book snapshots", counts.book_snapshots),
         ("other first states", counts.first_states),
+        ("repeats", counts.repeats),
     ];
     let kinds: Vec<String> = kinds
         .iter()
@@ -264,6 +265,7 @@ mod tests {
             tickers: trades / 10,
             quotes: 0,
             first_states: 0,
+            repeats: 0,
             others: 0,
         }
     }
