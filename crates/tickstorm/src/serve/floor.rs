@@ -38,6 +38,7 @@ use super::{
     outlet::TURN_BYTES,
     shop::Shop,
     spec::{ServeSpec, SlowClient},
+    tick::VENUE_PING,
 };
 
 /// What the floor knows of the market beyond its messages.
@@ -387,9 +388,11 @@ impl<T: Read + Write> Floor<T> {
 
     fn on_pong(&mut self, key: usize, payload: &[u8], now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
-        client.keep.pong_by_ns = None;
-        if let Some(probe) = &mut client.probe {
-            probe.on_pong(payload, now_ns);
+        let answers_probe =
+            client.probe.as_mut().is_some_and(|probe| probe.on_pong(payload, now_ns).is_some());
+        // Pongs that nobody asked for are allowed and do not count. Whoever answers only the last ping has passed ours.
+        if answers_probe || payload == VENUE_PING {
+            client.keep.pong_by_ns = None;
         }
     }
 

@@ -282,4 +282,4 @@ const TICK_NS: u64 = 100_000_000;
 const LOOKS_A_TICK: usize = 128;
 
 /// What the venue's own pings carry, to tell their pongs from those of the probes.
-const VENUE_PING: &[u8] = b"tick";
+pub(super) const VENUE_PING: &[u8] = b"tick";

@@ -1,6 +1,6 @@
 //! Clients that say nothing, and what the venues say to them.
 
-use tickstorm_net::CloseReason;
+use tickstorm_net::{CloseReason, frame::Opcode};
 use tickstorm_venue::{
     Venue,
     closing::Leave,
@@ -64,6 +64,25 @@ fn binance_pings_and_closes_on_who_does_not_answer() {
     assert_eq!(outcome.callers[answering].heard.pings.len(), 5, "one in 20 s");
     assert_eq!(outcome.of(mute).tally.missed_pongs, 1);
     assert_eq!(outcome.of(mute).tally.end.as_ref().map(|end| end.cause), Some(Cause::Silent));
+}
+
+#[test]
+fn pongs_that_binance_did_not_ask_for_keep_no_connection_open() {
+    for pings in [PingProbes::Off, PingProbes::On] {
+        let mut hall = quiet_but("600/m", pings);
+        let index = hall.enter(Venue::Binance, 16 << 20);
+        hall.callers[index].subscribe_to_all();
+        hall.callers[index].answers_pings = false;
+        let mut after_s = 0;
+        while hall.is_open(index) {
+            hall.callers[index].say_frame(Opcode::Pong, b"here I am");
+            hall.run(S);
+            after_s += 1;
+            assert!(after_s < 100, "pings {pings}: it is open for ever");
+        }
+        assert_eq!(after_s, 81, "pings {pings}");
+        hall.close();
+    }
 }
 
 #[test]
