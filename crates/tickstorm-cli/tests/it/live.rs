@@ -1,5 +1,7 @@
 //! Client libraries at `tickstorm serve`, as they come but for their base addresses: over real sockets they find nothing to
 //! object to, and they have received what the exchange says it has told them.
+//!
+//! An ordinary run is cut short; `TICKSTORM_LIVE_SECONDS=60` has each of them go on for a minute.
 
 use std::{
     env,
@@ -19,7 +21,8 @@ use crate::{
 
 #[test]
 fn ccxt_follows_all_five_venues_at_the_base_rate() {
-    let Some(mut exchange) = Exchange::open(CCXT_SOCKETS, &["--duration", "6s", "--multiplier", "1"]) else {
+    let Some(mut exchange) = Exchange::open(CCXT_SOCKETS, &["--duration", &seconds(6), "--multiplier", "1"])
+    else {
         return;
     };
     let clients = VENUES.map(|venue| exchange.client("ccxt_live.py", &[venue]));
@@ -28,7 +31,8 @@ fn ccxt_follows_all_five_venues_at_the_base_rate() {
 
 #[test]
 fn ccxt_and_krakens_sdk_follow_at_a_hundred_times_the_base_rate() {
-    let Some(mut exchange) = Exchange::open(CCXT_SOCKETS + 1, &["--duration", "4s", "--multiplier", "100"])
+    let Some(mut exchange) =
+        Exchange::open(CCXT_SOCKETS + 1, &["--duration", &seconds(4), "--multiplier", "100"])
     else {
         return;
     };
@@ -43,7 +47,8 @@ fn ccxt_and_krakens_sdk_follow_at_a_hundred_times_the_base_rate() {
 #[test]
 fn the_books_of_an_account_balance_at_four_venues() {
     let keys = ["binance:K:c2VjcmV0", "kraken:K:c2VjcmV0", "okx:K:c2VjcmV0:pass", "bybit:K:c2VjcmV0"];
-    let mut arguments = vec!["--duration", "4s", "--multiplier", "100"];
+    let duration = seconds(4);
+    let mut arguments = vec!["--duration", &duration, "--multiplier", "100"];
     keys.iter().for_each(|key| arguments.extend(["--api-key", key]));
     let Some(mut exchange) = Exchange::open(keys.len(), &arguments) else { return };
     let accounts = keys.map(|key| {
@@ -81,7 +86,8 @@ fn a_kraken_library_in_rust_finds_every_checksum_valid() {
     let cargo = || Command::new(env!("CARGO"));
     let built = cargo().args(["build", "--locked", "--manifest-path"]).arg(&manifest).status();
     assert!(built.expect("there is a cargo").success());
-    let mut exchange = Exchange::with(OsString::new(), 1, &["--duration", "4s", "--multiplier", "100"]);
+    let mut exchange =
+        Exchange::with(OsString::new(), 1, &["--duration", &seconds(4), "--multiplier", "100"]);
     let mut client = cargo();
     client.args(["run", "--quiet", "--locked", "--manifest-path"]).arg(&manifest).arg("--");
     let client = exchange.start(client.arg(&exchange.address).arg("20"));
@@ -137,6 +143,8 @@ impl Exchange {
     fn client(&self, script: &str, arguments: &[&str]) -> Child {
         let mut command = Command::new(&self.python);
         command.arg("-B").arg(peers().join("clients").join(script)).arg(&self.address).args(arguments);
+        // They are to see the end.
+        command.args(["--seconds", "600"]);
         self.start(&mut command)
     }
 
@@ -240,6 +248,12 @@ fn number(value: &Value, key: &str) -> u64 {
     value[key].as_u64().unwrap_or_else(|| panic!("{key} is no number: {value}"))
 }
 
+/// So long, or as long as the environment says.
+fn seconds(short: u32) -> String {
+    let long = env::var(LIVE_SECONDS).ok().map(|text| text.parse::<u32>().expect("seconds are a number"));
+    format!("{}s", long.unwrap_or(short))
+}
+
 fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/peers")
 }
@@ -248,6 +262,8 @@ const VENUES: [&str; 5] = ["binance", "coinbase", "kraken", "okx", "bybit"];
 
 /// ccxt opens one for each stream of Binance, and one at each other venue.
 const CCXT_SOCKETS: usize = 7;
+
+const LIVE_SECONDS: &str = "TICKSTORM_LIVE_SECONDS";
 
 /// When set, the client in Rust is built and run.
 const RUST_CLIENT: &str = "TICKSTORM_TEST_RUST_CLIENT";
