@@ -180,11 +180,22 @@ fn all_tests(workspace: &Workspace, place: Place, steps: &mut Steps) -> Result<(
     // With --all-targets cargo builds the examples as tests only; a test runs them as programs.
     steps.run("examples", || {
         run(cargo().args(["build", "--workspace", "--examples"]))?;
+        // A client of the exchange in a workspace of its own, which would take the processors from other tests.
+        run(cargo().args(["build", "--locked", "--manifest-path", RUST_CLIENT]))?;
         Ok(Outcome::Done)
     })?;
     let tested = steps
-        .run("tests", || cargo_test(&["--all-targets"], python.as_deref(), &mut tally))
-        .and_then(|()| steps.run("doc tests", || cargo_test(&["--doc"], None, &mut tally)))
+        .run("tests", || {
+            let mut command = cargo_test(&["--all-targets"], python.as_deref());
+            run_tests(command.env("TICKSTORM_TEST_RUST_CLIENT", "1"), &mut tally)?;
+            Ok(Outcome::Done)
+        })
+        .and_then(|()| {
+            steps.run("doc tests", || {
+                run_tests(&mut cargo_test(&["--doc"], None), &mut tally)?;
+                Ok(Outcome::Done)
+            })
+        })
         .and_then(|()| steps.run("python", || python::test(workspace, place, &mut tally)));
     steps.count(tally);
     tested?;
@@ -192,7 +203,7 @@ fn all_tests(workspace: &Workspace, place: Place, steps: &mut Steps) -> Result<(
     Ok(())
 }
 
-fn cargo_test(arguments: &[&str], python: Option<&Path>, tally: &mut Tally) -> Result<Outcome> {
+fn cargo_test(arguments: &[&str], python: Option<&Path>) -> Command {
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
     match python {
@@ -200,8 +211,7 @@ fn cargo_test(arguments: &[&str], python: Option<&Path>, tally: &mut Tally) -> R
         // The program refuses TICKSTORM_ variables that it does not know, in its doc test too.
         None => command.env_remove(peers::PYTHON_VARIABLE),
     };
-    run_tests(&mut command, tally)?;
-    Ok(Outcome::Done)
+    command
 }
 
 fn bench(workspace: &Workspace, filter: &str) -> Result<()> {
@@ -226,6 +236,8 @@ fn bench(workspace: &Workspace, filter: &str) -> Result<()> {
     }
     Ok(())
 }
+
+const RUST_CLIENT: &str = "testdata/peers/rust-client/Cargo.toml";
 
 /// The one bench that cargo does not know.
 const PYTHON_BENCH: (&str, &str) = ("tickstorm-py", "python");

@@ -105,7 +105,7 @@ async def main():
         fills.update(((trade["symbol"], trade["id"]), trade) for trade in trades)
 
     def on_orders(some):
-        orders.update((order["id"], order) for order in some)
+        orders.update(((order["symbol"], order["id"]), order) for order in some)
 
     watches = [
         asyncio.create_task(watch(name, look))
@@ -123,7 +123,8 @@ async def main():
         amount, price = Decimal(str(trade["amount"])), Decimal(str(trade["price"]))
         expected[base] += sign * amount
         expected[quote] -= sign * amount * price
-        filled[trade["order"]] += amount
+        # An order's number is its symbol's own at some venues.
+        filled[trade["symbol"], trade["order"]] += amount
         for asset, fee in charged(arguments.venue, trade):
             expected[asset] -= fee
     for asset, amount in exchange.moved.items():
@@ -133,7 +134,7 @@ async def main():
         for asset, amount in told.items()
         if abs(amount - expected[asset]) > TOLERANCE
     }
-    of_orders = {id: str(order["filled"]) for id, order in orders.items() if order["filled"]}
+    of_orders = {name: str(order["filled"]) for name, order in orders.items() if order["filled"]}
     await exchange.close()
     print(
         json.dumps(
@@ -148,7 +149,7 @@ async def main():
                 "changed": sum(told[asset] != before.get(asset) for asset in told),
                 "unexplained": unexplained,
                 # Fills before the subscription count for an order, and nobody has told them here.
-                "orders_short": [id for id, amount in of_orders.items() if Decimal(amount) < filled[id]],
+                "orders_short": [name for name, amount in of_orders.items() if Decimal(amount) < filled[name]],
             }
         ),
         flush=True,
