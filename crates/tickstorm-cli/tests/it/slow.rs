@@ -372,13 +372,8 @@ impl Seen {
         if self.case.mode == "spins" {
             return require(last["basis"] == "unknown" && self.place().is_none(), "it never rests");
         }
-        let is_drowned = match self.case.mode {
+        if self.case.mode == "noisy" && last["basis"] == "unknown" && is_overloaded() {
             // What it does by itself takes all of the processor that it gets.
-            "noisy" => is_overloaded(),
-            // A short backlog that computes among bursts of computing of about its own length.
-            _ => self.case.noise && self.case.work == "cpu",
-        };
-        if is_drowned && last["basis"] == "unknown" {
             return require(self.place().is_none(), "nobody can say where");
         }
         require(last["basis"] == "exact", "it can be known")?;

@@ -172,8 +172,6 @@ async fn a_server_that_reads_nothing_leaves_the_rest_unsent_and_the_blame_is_not
         .generator(AckMode::None)
         .base_rate(100_000.0)
         .timeout(Duration::from_millis(200))
-        // A busy machine is not what this is about.
-        .configure(|spec| spec.max_pacing_lag = Duration::from_secs(30))
         .build()
         .unwrap();
     // 20 MB, more than the buffers of both kernels' ends hold.
