@@ -5,10 +5,13 @@ use tickstorm_report::{Interval, format};
 
 use crate::live::{clock, whereabouts, worst};
 
-/// One finished interval.
-pub(crate) fn line(interval: &Interval) -> String {
-    let seconds = interval.end_s - interval.start_s;
-    let rate = |count: u64| format::rate(if seconds > 0.0 { count as f64 / seconds } else { 0.0 });
+/// One finished interval. The last one also holds what was sent and answered when nothing more fell due, after so many
+/// seconds of the `measured` phase.
+pub(crate) fn line(interval: &Interval, measured: f64) -> String {
+    let rate = |count: u64, until_s: f64| {
+        let seconds = until_s - interval.start_s;
+        format::rate(if seconds > 0.0 { count as f64 / seconds } else { 0.0 })
+    };
     let latency = |value_ms: Option<f64>| value_ms.map_or("-".into(), format::duration_ms);
     let failed = interval.failed + interval.dropped;
     let ended = failed + interval.processed;
@@ -16,9 +19,9 @@ pub(crate) fn line(interval: &Interval) -> String {
     format!(
         "{:>5}  offered {:>9}  achieved {:>9}  processed {:>9}  errors {:>7}  mean {:>7}  p99 {:>7}  active {:>5}  memory {}\n",
         clock(interval.end_s),
-        rate(interval.due),
-        rate(interval.sent),
-        rate(interval.processed),
+        rate(interval.due, interval.end_s.min(measured)),
+        rate(interval.sent, interval.end_s),
+        rate(interval.processed, interval.end_s),
         format::percent(errors),
         latency(interval.mean_ms),
         latency(interval.p99_ms),
@@ -73,9 +76,15 @@ mod tests {
         insta::assert_snapshot!(
             [ordinary(), failing(), Interval { due: 0, sent: 0, ..silent() }, hour()]
                 .iter()
-                .map(line)
+                .map(|interval| line(interval, 3_600.0 * 2.0))
                 .collect::<String>()
         );
+    }
+
+    #[test]
+    fn the_last_line_offers_what_the_phase_offered_however_long_the_rest_takes() {
+        let last = Interval { start_s: 10.0, end_s: 15.0, due: 4_000, ..ordinary() };
+        assert!(line(&last, 12.0).contains("offered   2,000/s"), "{}", line(&last, 12.0));
     }
 
     fn ordinary() -> Interval {

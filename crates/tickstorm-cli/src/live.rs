@@ -462,6 +462,7 @@ mod tests {
             processed: 28_197,
             failed: 0,
             dropped: 0,
+            messages_failed: 0,
             in_flight: 3,
             error_rate: 0.0,
             offered_rate: 1_000.0,

@@ -79,7 +79,7 @@ impl Watch {
             Face::Lines { shown, stage } => {
                 for interval in snapshot.timeline.iter().skip(*shown) {
                     say(&match self.role {
-                        Role::Client => line(interval),
+                        Role::Client => line(interval, snapshot.elapsed.as_secs_f64()),
                         Role::Exchange => served_line(interval, &snapshot.clients),
                     });
                 }

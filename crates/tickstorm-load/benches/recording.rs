@@ -25,7 +25,7 @@ fn main() {
             recording.on_due(1);
             let lag_ns = timing.sent_ns - timing.due_ns;
             let pacing_ns = recording.on_sent(0, timing.sent_ns, lag_ns, black_box(0));
-            recording.on_processed(&Timing { pacing_ns, ..*timing });
+            recording.on_processed(&Timing { ours_ns: pacing_ns, ..*timing });
         }
     });
     best("message sent and failed", messages, repeats, || {
@@ -33,7 +33,7 @@ fn main() {
             recording.on_due(1);
             let lag_ns = timing.sent_ns - timing.due_ns;
             let pacing_ns = recording.on_sent(0, timing.sent_ns, lag_ns, black_box(0));
-            recording.on_failed(&Failure::Rejected, &Timing { pacing_ns, ..*timing }, Some("busy"));
+            recording.on_failed(&Failure::Rejected, &Timing { ours_ns: pacing_ns, ..*timing }, Some("busy"));
         }
     });
 
@@ -60,7 +60,7 @@ fn timings(count: usize) -> Vec<Timing> {
             let sent_ns = due_ns + u64::from(stream.below(100_000));
             let tail = if stream.below(100) == 0 { 50 } else { 1 };
             let done_ns = sent_ns + 20_000 + tail * u64::from(stream.below(160_000));
-            Timing { due_ns, sent_ns, done_ns, pacing_ns: 0 }
+            Timing { due_ns, sent_ns, done_ns, ours_ns: 0 }
         })
         .collect()
 }

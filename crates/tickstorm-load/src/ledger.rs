@@ -50,19 +50,23 @@ pub enum Dropped {
     SlowClient,
     /// The client that it was for ended its connection, or broke it, while it waited.
     Lost,
+    /// It was waiting when the run was ended at once: what would have become of it, nobody knows.
+    Aborted,
 }
 
 impl Dropped {
     /// All of them, in the order of reports.
-    pub const ALL: [Dropped; 5] = [
+    pub const ALL: [Dropped; 6] = [
         Dropped::ConcurrencyLimit,
         Dropped::NotConnected,
         Dropped::Unsent,
         Dropped::SlowClient,
         Dropped::Lost,
+        Dropped::Aborted,
     ];
 
-    /// The name under which it is counted: `concurrency_limit`, `not_connected`, `unsent`, `slow_client` or `lost`.
+    /// The name under which it is counted: `concurrency_limit`, `not_connected`, `unsent`, `slow_client`, `lost` or
+    /// `aborted`.
     pub fn kind(self) -> &'static str {
         match self {
             Dropped::ConcurrencyLimit => "concurrency_limit",
@@ -70,6 +74,7 @@ impl Dropped {
             Dropped::Unsent => "unsent",
             Dropped::SlowClient => "slow_client",
             Dropped::Lost => "lost",
+            Dropped::Aborted => "aborted",
         }
     }
 }
@@ -168,18 +173,24 @@ impl Ledger {
         self.due
     }
 
-    /// Messages that failed, and those that were dropped.
+    /// Messages that failed, and those that were dropped, but for those that the end of the run at once has dropped.
     pub fn messages_failed(&self) -> u64 {
-        self.failed.total() + self.dropped.total()
+        self.failed.total() + self.dropped.total() - self.dropped.count(Dropped::Aborted)
     }
 
-    /// The share of messages that failed or were dropped, among those due and not aborted; zero when there are
-    /// none.
+    /// Messages that say something about the target: those due, but for those that the run's end at once came to before
+    /// it was known what would become of them.
+    pub fn messages_judged(&self) -> u64 {
+        self.due.saturating_sub(self.aborted + self.dropped.count(Dropped::Aborted))
+    }
+
+    /// The share of messages that failed or were dropped, among those [judged](Ledger::messages_judged); zero when there
+    /// are none.
     pub fn error_rate(&self) -> f64 {
         self.share(self.messages_failed())
     }
 
-    /// The share of messages that were processed, among those due and not aborted; zero when there are none.
+    /// The share of messages that were processed, among those [judged](Ledger::messages_judged); zero when there are none.
     /// While messages are outstanding it and [`error_rate`](Ledger::error_rate) make less than one.
     pub fn success_rate(&self) -> f64 {
         self.share(self.processed)
@@ -206,7 +217,7 @@ impl Ledger {
     }
 
     fn share(&self, part: u64) -> f64 {
-        match self.due.saturating_sub(self.aborted) {
+        match self.messages_judged() {
             0 => 0.0,
             judged => part as f64 / judged as f64,
         }
@@ -521,7 +532,7 @@ mod tests {
         ) {
             let (ledger, outstanding) = books(&fates);
             prop_assert_eq!(ledger.balances(outstanding), Ok(()));
-            let judged = (ledger.due - ledger.aborted) as f64;
+            let judged = ledger.messages_judged() as f64;
             let open = (outstanding.waiting + outstanding.in_flight) as f64;
             prop_assert!((judged * (ledger.error_rate() + ledger.success_rate()) + open - judged).abs() < 1e-6);
 

@@ -9,8 +9,8 @@ pub struct RecordingSpec {
     pub kinds: usize,
     /// A message with a longer pacing lag is counted as overdue. Default 50 ms.
     pub max_pacing_lag: Duration,
-    /// Run time at which the measured phase ends. What is processed later counts for everything but the average
-    /// throughput. Default: never.
+    /// Run time at which the measured phase ends. What is sent or processed later counts for everything but the average
+    /// rates. Default: never.
     pub measured_until_ns: u64,
 }
 
@@ -29,8 +29,9 @@ pub struct Timing {
     pub sent_ns: u64,
     /// When it was answered, or given up.
     pub done_ns: u64,
-    /// Our own part of the time between due and sent, as [`Recording::on_sent`] gave it.
-    pub pacing_ns: u64,
+    /// Our own part of the time from due to done: the pacing lag, as [`Recording::on_sent`] gave it, and the time before
+    /// done in which we were not there to see the answer.
+    pub ours_ns: u64,
 }
 
 impl Timing {
@@ -46,7 +47,7 @@ impl Timing {
 
     /// The latency without our own lateness.
     pub fn net_latency_ns(&self) -> u64 {
-        self.latency_ns().saturating_sub(self.pacing_ns)
+        self.latency_ns().saturating_sub(self.ours_ns)
     }
 }
 
@@ -63,7 +64,7 @@ impl Timing {
 /// recording.on_due(1);
 /// // Due at 1 ms, it left 40 us later, 30 us of which its connection could not take it.
 /// let pacing_ns = recording.on_sent(0, 1_040_000, 40_000, 30_000);
-/// let timing = Timing { due_ns: 1_000_000, sent_ns: 1_040_000, done_ns: 1_100_000, pacing_ns };
+/// let timing = Timing { due_ns: 1_000_000, sent_ns: 1_040_000, done_ns: 1_100_000, ours_ns: pacing_ns };
 /// recording.on_processed(&timing);
 ///
 /// assert_eq!(recording.latency().max_ns(), 100_000);
@@ -89,6 +90,7 @@ pub struct Recording {
     bytes_sent: u64,
     writes: u64,
     overdue: u64,
+    sent_in_time: u64,
     processed_in_time: u64,
 }
 
@@ -112,6 +114,7 @@ impl Recording {
             bytes_sent: 0,
             writes: 0,
             overdue: 0,
+            sent_in_time: 0,
             processed_in_time: 0,
         }
     }
@@ -122,10 +125,19 @@ impl Recording {
         self.ledger.due += n;
     }
 
-    /// `n` due messages were given up unsent at run time `at_ns`.
+    /// `n` due messages were dropped at run time `at_ns` without having been waited with: they have no latency.
     pub fn on_dropped(&mut self, reason: Dropped, at_ns: u64, n: u64) {
         self.ledger.dropped.record(reason, n);
         self.series.on_dropped(at_ns, n);
+    }
+
+    /// A due message was given up unsent at run time `at_ns`, when it had waited for `waited_ns`, `ours_ns` of that for us.
+    /// It counts among the latencies with its age, as one does that was sent and never answered: a target that takes
+    /// nothing cannot hide its tail.
+    pub fn on_given_up(&mut self, reason: Dropped, at_ns: u64, waited_ns: u64, ours_ns: u64) {
+        self.on_dropped(reason, at_ns, 1);
+        self.latency.record(waited_ns);
+        self.net_latency.record(waited_ns.saturating_sub(ours_ns));
     }
 
     /// A message of the `kind`-th kind was sent at run time `at_ns`, `lag_ns` after it was due; for `stall_ns` of
@@ -139,6 +151,7 @@ impl Recording {
         self.stall.record(stall_ns);
         self.pacing_lag.record(pacing_ns);
         self.overdue += u64::from(pacing_ns > self.max_pacing_lag_ns);
+        self.sent_in_time += u64::from(at_ns < self.measured_until_ns);
         self.series.on_sent(at_ns);
         if kind >= self.sent_by_kind.len() {
             self.make_room_for(kind);
@@ -162,7 +175,9 @@ impl Recording {
         self.net_latency.record_n(stall_ns, n);
         self.service_time.record_n(0, n);
         self.overdue += if pacing_ns > self.max_pacing_lag_ns { n } else { 0 };
-        self.processed_in_time += if at_ns < self.measured_until_ns { n } else { 0 };
+        let in_time = if at_ns < self.measured_until_ns { n } else { 0 };
+        self.sent_in_time += in_time;
+        self.processed_in_time += in_time;
         self.series.on_delivered(at_ns, n);
     }
 
@@ -252,6 +267,7 @@ impl Recording {
             bytes_sent,
             writes,
             overdue,
+            sent_in_time,
             processed_in_time,
         } = other;
         self.lag.merge(lag);
@@ -273,6 +289,7 @@ impl Recording {
         self.bytes_sent += bytes_sent;
         self.writes += writes;
         self.overdue += overdue;
+        self.sent_in_time += sent_in_time;
         self.processed_in_time += processed_in_time;
     }
 
@@ -296,6 +313,7 @@ impl Recording {
         self.bytes_sent = 0;
         self.writes = 0;
         self.overdue = 0;
+        self.sent_in_time = 0;
         self.processed_in_time = 0;
     }
 
@@ -325,17 +343,19 @@ impl Recording {
         &self.pacing_lag
     }
 
-    /// `received - sent` of the messages that are in [`latency`](Recording::latency).
+    /// `received - sent` of the messages that are in [`latency`](Recording::latency) and were sent.
     pub fn service_time(&self) -> &Histogram {
         &self.service_time
     }
 
-    /// `received - due` of every message that was processed, timed out or was lost with its connection.
+    /// `received - due` of every message that was processed, timed out or was lost with its connection, and the age of
+    /// every one that was [given up unsent](Recording::on_given_up).
     pub fn latency(&self) -> &Histogram {
         &self.latency
     }
 
-    /// The same without the pacing lag of each message: what the latency had been, had we been on time.
+    /// The same without [our own part](Timing::ours_ns) of each: the least that the latency can have been, had we been there
+    /// all the time. The true one lies between the two.
     pub fn net_latency(&self) -> &Histogram {
         &self.net_latency
     }
@@ -373,6 +393,11 @@ impl Recording {
     /// Messages whose pacing lag was above the limit.
     pub fn overdue(&self) -> u64 {
         self.overdue
+    }
+
+    /// Messages sent before the measured phase ended.
+    pub fn sent_in_time(&self) -> u64 {
+        self.sent_in_time
     }
 
     /// Messages processed before the measured phase ended, counted exactly wherever in a second that was.
@@ -430,7 +455,7 @@ mod tests {
     #[test]
     fn a_message_given_up_without_answer_is_among_the_latencies() {
         let mut recording = Recording::new(RecordingSpec::default());
-        let timing = Timing { due_ns: 100, sent_ns: 150, done_ns: 1_150, pacing_ns: 20 };
+        let timing = Timing { due_ns: 100, sent_ns: 150, done_ns: 1_150, ours_ns: 20 };
         recording.on_failed(&Failure::Timeout, &timing, None);
         recording.on_failed(&Failure::ConnectionLost, &timing, None);
         assert_eq!((recording.latency().count(), recording.latency().min_ns()), (2, 1_050));
@@ -440,9 +465,21 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_could_not_be_sent_is_among_the_latencies() {
+        let mut recording = Recording::new(RecordingSpec::default());
+        recording.on_given_up(Dropped::Unsent, 3_000, 2_000, 500);
+        recording.on_given_up(Dropped::NotConnected, 3_000, 1_000, 1_500);
+        recording.on_dropped(Dropped::ConcurrencyLimit, 3_000, 5);
+        assert_eq!((recording.latency().count(), recording.latency().sum_ns()), (2, 3_000));
+        assert_eq!((recording.net_latency().count(), recording.net_latency().sum_ns()), (2, 1_500));
+        assert!(recording.service_time().is_empty() && recording.lag().is_empty());
+        assert_eq!(recording.ledger().dropped.total(), 7);
+    }
+
+    #[test]
     fn a_refusal_does_not_flatter_the_latencies() {
         let mut recording = Recording::new(RecordingSpec::default());
-        let timing = Timing { due_ns: 100, sent_ns: 150, done_ns: 160, pacing_ns: 0 };
+        let timing = Timing { due_ns: 100, sent_ns: 150, done_ns: 160, ours_ns: 0 };
         for failure in [Failure::Rejected, Failure::Panicked, Failure::Error("no funds".into())] {
             recording.on_failed(&failure, &timing, Some("details"));
         }
@@ -451,13 +488,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_processed_after_the_measured_phase_is_processed_but_not_in_time() {
+    fn what_happens_after_the_measured_phase_happens_but_not_in_time() {
         let spec = RecordingSpec { measured_until_ns: 1_500_000_000, ..RecordingSpec::default() };
         let mut recording = Recording::new(spec);
-        let done_at = |done_ns| Timing { due_ns: 0, sent_ns: 0, done_ns, pacing_ns: 0 };
+        let done_at = |done_ns| Timing { due_ns: 0, sent_ns: 0, done_ns, ours_ns: 0 };
         for done_ns in [0, 1_499_999_999, 1_500_000_000] {
+            recording.on_sent(0, done_ns, 0, 0);
             recording.on_processed(&done_at(done_ns));
         }
+        assert_eq!((recording.ledger().sent, recording.sent_in_time()), (3, 2));
         assert_eq!((recording.ledger().processed, recording.processed_in_time()), (3, 2));
 
         recording.clear();
@@ -482,8 +521,8 @@ mod tests {
     #[test]
     fn a_clock_that_stands_still_or_errs_does_no_harm() {
         let mut recording = Recording::new(RecordingSpec::default());
-        recording.on_processed(&Timing { due_ns: 10, sent_ns: 9, done_ns: 8, pacing_ns: u64::MAX });
-        recording.on_processed(&Timing { due_ns: 0, sent_ns: 0, done_ns: u64::MAX, pacing_ns: 1 });
+        recording.on_processed(&Timing { due_ns: 10, sent_ns: 9, done_ns: 8, ours_ns: u64::MAX });
+        recording.on_processed(&Timing { due_ns: 0, sent_ns: 0, done_ns: u64::MAX, ours_ns: 1 });
         assert_eq!((recording.latency().min_ns(), recording.latency().max_ns()), (0, u64::MAX));
         assert_eq!(recording.net_latency().max_ns(), u64::MAX - 1);
     }
@@ -520,9 +559,11 @@ mod tests {
             let ledger = recording.ledger();
             let unanswered =
                 ledger.failed.count(&Failure::Timeout) + ledger.failed.count(&Failure::ConnectionLost);
-            for histogram in [recording.latency(), recording.net_latency(), recording.service_time()] {
-                prop_assert_eq!(histogram.count(), ledger.processed + unanswered);
+            let given_up = notes.iter().filter(|note| matches!(note, Note::GivenUp(..))).count() as u64;
+            for histogram in [recording.latency(), recording.net_latency()] {
+                prop_assert_eq!(histogram.count(), ledger.processed + unanswered + given_up);
             }
+            prop_assert_eq!(recording.service_time().count(), ledger.processed + unanswered);
             prop_assert_eq!(recording.failed_latency().count(), ledger.failed.total() - unanswered);
             for histogram in [recording.lag(), recording.stall(), recording.pacing_lag()] {
                 prop_assert_eq!(histogram.count(), ledger.sent);
@@ -551,6 +592,7 @@ mod tests {
     enum Note {
         Due(u64),
         Dropped(Dropped, u64, u64),
+        GivenUp(Dropped, [u64; 3]),
         Sent { kind: usize, at_ns: u64, lag_ns: u64, stall_ns: u64 },
         Processed(Timing),
         Failed(Failure, Timing, u64),
@@ -565,6 +607,9 @@ mod tests {
             match self {
                 Note::Due(n) => recording.on_due(*n),
                 Note::Dropped(reason, at_ns, n) => recording.on_dropped(*reason, *at_ns, *n),
+                Note::GivenUp(reason, [at_ns, waited_ns, ours_ns]) => {
+                    recording.on_given_up(*reason, *at_ns, *waited_ns, *ours_ns);
+                }
                 Note::Sent { kind, at_ns, lag_ns, stall_ns } => {
                     recording.on_sent(*kind, *at_ns, *lag_ns, *stall_ns);
                 }
@@ -591,7 +636,7 @@ mod tests {
                 let due_ns = at_ns.saturating_sub(lag_ns);
                 // What is later than due since the beginning of time has no due instant to count from.
                 if lag_ns <= at_ns {
-                    one_by_one.on_processed(&Timing { due_ns, sent_ns: at_ns, done_ns: at_ns, pacing_ns });
+                    one_by_one.on_processed(&Timing { due_ns, sent_ns: at_ns, done_ns: at_ns, ours_ns: pacing_ns });
                 }
             }
             prop_assume!(lag_ns <= at_ns);
@@ -606,6 +651,8 @@ mod tests {
             (1..5u64).prop_map(Note::Due),
             (prop::sample::select(&Dropped::ALL[..]), ns(), 1..4u64)
                 .prop_map(|(reason, at_ns, n)| Note::Dropped(reason, at_ns, n)),
+            (prop::sample::select(&Dropped::ALL[..]), [ns(), ns(), ns()])
+                .prop_map(|(reason, times)| Note::GivenUp(reason, times)),
             (0..6usize, ns(), ns(), ns()).prop_map(|(kind, at_ns, lag_ns, stall_ns)| Note::Sent {
                 kind,
                 at_ns,
@@ -633,11 +680,11 @@ mod tests {
     }
 
     fn timing() -> impl Strategy<Value = Timing> {
-        (ns(), ns(), ns(), ns()).prop_map(|(due_ns, lag_ns, service_ns, pacing_ns)| Timing {
+        (ns(), ns(), ns(), ns()).prop_map(|(due_ns, lag_ns, service_ns, ours_ns)| Timing {
             due_ns,
             sent_ns: due_ns + lag_ns,
             done_ns: due_ns + lag_ns + service_ns,
-            pacing_ns,
+            ours_ns,
         })
     }
 

@@ -272,7 +272,7 @@ impl Message {
             due_ns: self.due_us * 1_000,
             sent_ns: self.sent_us * 1_000,
             done_ns: self.done_us * 1_000,
-            pacing_ns: self.pacing_ns,
+            ours_ns: self.pacing_ns,
         }
     }
 }

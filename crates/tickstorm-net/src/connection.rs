@@ -305,13 +305,18 @@ impl Connection {
 
     /// Takes leave: sends what waits and a close frame, and waits at most `patience` for the peer to close too.
     /// Not waiting can cost the peer the last messages, since a socket closed with unread bytes is reset.
-    pub fn close(mut self, patience: Duration) {
+    pub fn close(self, patience: Duration) {
+        self.close_unless(patience, &|| false);
+    }
+
+    /// As [`close`](Self::close), and waits no longer as soon as `is_over`, which is asked some twenty times a second.
+    pub fn close_unless(mut self, patience: Duration, is_over: &dyn Fn() -> bool) {
         self.deregister();
         let deadline = Instant::now() + patience;
         self.outgoing.push_control(Opcode::Close, &frame::close_payload(1000, ""));
         // The peer or the network may be gone already; then there is nobody to take leave of.
         let _ = self.outgoing.flush(&mut self.stream);
-        let _ = self.await_close(deadline);
+        let _ = self.await_close(deadline, is_over);
     }
 
     /// The address of this end.
@@ -377,10 +382,14 @@ impl Connection {
         }
     }
 
-    fn await_close(&mut self, deadline: Instant) -> io::Result<()> {
+    fn await_close(&mut self, deadline: Instant, is_over: &dyn Fn() -> bool) -> io::Result<()> {
+        let slice = || match is_over() {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => remaining(deadline).map(|left| Some(left.min(CLOSE_LOOK))),
+        };
         self.stream.socket().set_nonblocking(false)?;
         while self.outgoing.buffered() > 0 {
-            self.stream.socket().set_write_timeout(Some(remaining(deadline)?))?;
+            self.stream.socket().set_write_timeout(slice()?)?;
             self.outgoing.flush(&mut self.stream)?;
         }
         // A peer that knows nothing of close frames sees the end of the stream.
@@ -391,10 +400,13 @@ impl Connection {
                     return Ok(());
                 }
             }
-            self.stream.socket().set_read_timeout(Some(remaining(deadline)?))?;
-            match self.stream.read(self.reader.spare())? {
-                0 => return Ok(()),
-                count => self.reader.filled(count),
+            self.stream.socket().set_read_timeout(slice()?)?;
+            match self.stream.read(self.reader.spare()) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.reader.filled(count),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -437,3 +449,6 @@ impl Drop for Connection {
         self.deregister();
     }
 }
+
+/// How often somebody who waits for the other end's close looks whether to go on waiting.
+const CLOSE_LOOK: Duration = Duration::from_millis(50);

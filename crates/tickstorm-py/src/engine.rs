@@ -6,7 +6,7 @@ use std::{
 };
 
 use pyo3::{exceptions::PyValueError, prelude::*};
-use tickstorm::{Control, HostedCalls, Plan, Run, Setting, Spec, StopReason, Target, Wordings};
+use tickstorm::{HostedCalls, Plan, Remote, Run, Setting, Spec, Target, Wordings};
 use tickstorm_report::{Report, Style, summary, to_json_pretty};
 
 use crate::{host::Host, message::Dictionary};
@@ -60,19 +60,16 @@ impl Engine {
         let target = self.target.clone().unwrap_or_else(|| Target::hosted(calls.clone()));
         // Nothing was set before: a host serves one run, and a second one would find its calls used.
         let _ = host.get().set_dictionary(Dictionary::new(py, &plan.market().listing));
-        let under_way = Arc::<Mutex<UnderWay>>::default();
-        let (shared, waker) = (under_way.clone(), host.get().waker.clone());
+        let waker = host.get().waker.clone();
         // Connecting blocks, and so does waiting for the end.
-        let work = move || {
-            let result = Run::start(plan, &target).map(|run| follow(&shared, run));
-            lock(&shared).result = Some(result.map_err(|error| chain(&error)));
+        Ok(Running::start("tickstorm-wait", move |remote, result| {
+            let run = Run::start(plan, &target);
+            result.leave(run.map(|run| follow(remote, run)).map_err(|error| chain(&error)));
             host.get().is_ready.store(true, Relaxed);
             waker.wake();
             // Where the interpreter is gone already, so is what the host holds.
             let _ = Python::try_attach(|_| drop(host));
-        };
-        let thread = std::thread::Builder::new().name("tickstorm-wait".into()).spawn(work)?;
-        Ok(Running::new(under_way, thread))
+        })?)
     }
 
     /// Every setting and its value, as `tickstorm run --print-plan` shows them.
@@ -96,51 +93,37 @@ impl Engine {
 /// A run under way, or over.
 #[pyclass(frozen, module = "tickstorm._tickstorm")]
 pub(crate) struct Running {
-    under_way: Arc<Mutex<UnderWay>>,
+    remote: Remote,
+    result: Arc<Outcome>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// There is no control of a run while it connects, but orders may come already.
+/// What a run came to, as soon as it has: its report, or why there is none.
 #[derive(Default)]
-pub(crate) struct UnderWay {
-    control: Option<Control>,
-    pub(crate) early: Option<Order>,
-    pub(crate) result: Option<Result<Report, String>>,
-}
+pub(crate) struct Outcome(Mutex<Option<Result<Report, String>>>);
 
-#[derive(Clone, Copy)]
-pub(crate) enum Order {
-    Stop,
-    Abort,
-}
-
-impl UnderWay {
-    fn take_control(&mut self, control: Control) {
-        self.control = Some(control);
-        if let Some(order) = self.early.take() {
-            self.order(order);
-        }
-    }
-
-    fn order(&mut self, order: Order) {
-        match (&self.control, order) {
-            (Some(control), Order::Stop) => control.stop(StopReason::Requested),
-            (Some(control), Order::Abort) => control.abort(StopReason::Requested),
-            (None, order) => self.early = Some(order),
-        }
+impl Outcome {
+    pub(crate) fn leave(&self, result: Result<Report, String>) {
+        *lock(&self.0) = Some(result);
     }
 }
 
 /// Waits for the end of a run that takes orders meanwhile.
-pub(crate) fn follow(under_way: &Mutex<UnderWay>, run: Run) -> Report {
-    lock(under_way).take_control(run.control());
+pub(crate) fn follow(remote: &Remote, run: Run) -> Report {
+    remote.connect(run.control());
     run.wait().report
 }
 
 impl Running {
-    /// One whose thread leaves the result there.
-    pub(crate) fn new(under_way: Arc<Mutex<UnderWay>>, thread: JoinHandle<()>) -> Self {
-        Self { under_way, thread: Mutex::new(Some(thread)) }
+    /// A run that `work` makes in a thread of this name: it connects the run and leaves what it came to.
+    pub(crate) fn start(
+        thread: &str,
+        work: impl FnOnce(&Remote, &Outcome) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (remote, result) = (Remote::default(), Arc::<Outcome>::default());
+        let (theirs, left) = (remote.clone(), result.clone());
+        let thread = std::thread::Builder::new().name(thread.into()).spawn(move || work(&theirs, &left))?;
+        Ok(Self { remote, result, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -148,12 +131,12 @@ impl Running {
 impl Running {
     /// Lets nothing more fall due.
     fn stop(&self) {
-        lock(&self.under_way).order(Order::Stop);
+        self.remote.stop();
     }
 
     /// Ends it at once.
     fn abort(&self) {
-        lock(&self.under_way).order(Order::Abort);
+        self.remote.abort();
     }
 
     /// Waits until its threads are gone.
@@ -167,13 +150,13 @@ impl Running {
 
     /// The figures of now.
     fn metrics(&self) -> Metrics {
-        let control = lock(&self.under_way).control.clone();
-        Metrics(control.map(|control| tickstorm::Metrics::from(&*control.snapshot())).unwrap_or_default())
+        let snapshot = self.remote.snapshot();
+        Metrics(snapshot.map(|snapshot| tickstorm::Metrics::from(&*snapshot)).unwrap_or_default())
     }
 
     /// The report as JSON, or else why there is none; nothing before the end.
     fn result(&self) -> Option<(Option<String>, Option<String>)> {
-        match lock(&self.under_way).result.as_ref()? {
+        match lock(&self.result.0).as_ref()? {
             Ok(report) => Some((Some(to_json_pretty(report)), None)),
             Err(problem) => Some((None, Some(problem.clone()))),
         }
@@ -181,8 +164,8 @@ impl Running {
 
     /// The report as a person reads it, without colours.
     fn summary(&self) -> Option<String> {
-        let guard = lock(&self.under_way);
-        let report = guard.result.as_ref()?.as_ref().ok()?;
+        let guard = lock(&self.result.0);
+        let report = guard.as_ref()?.as_ref().ok()?;
         Some(summary(report, Style::default()))
     }
 }

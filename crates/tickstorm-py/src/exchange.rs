@@ -9,7 +9,7 @@ use tickstorm::{
 };
 use tickstorm_load::parse_duration;
 
-use crate::engine::{Running, UnderWay, chain, follow, lock, refused, set};
+use crate::engine::{Running, chain, follow, lock, refused, set};
 
 /// Settings of an exchange that were checked. It can be opened any number of times.
 #[pyclass(frozen, module = "tickstorm._tickstorm")]
@@ -54,29 +54,24 @@ impl Exchange {
     /// Opens the doors, waits for the clients and storms them, all in a thread. It calls `call_soon(callback)` when the
     /// doors are open, and again at the end.
     fn open(&self, py: Python<'_>, call_soon: Py<PyAny>, callback: Py<PyAny>) -> PyResult<Serving> {
-        let under_way = Arc::<Mutex<UnderWay>>::default();
         let entrance = Arc::<Entrance>::default();
-        let (plan, doors) = (self.plan.clone(), self.doors.clone());
-        let (shared, seen) = (under_way.clone(), entrance.clone());
-        let work = move || {
+        let (plan, doors, seen) = (self.plan.clone(), self.doors.clone(), entrance.clone());
+        let running = Running::start("tickstorm-serve", move |remote, result| {
             // A loop that is closed has no use for it, nor has an interpreter that is gone.
             let tell = || Python::try_attach(|py| call_soon.call1(py, (&callback,)).is_ok());
-            let exchange = serve::Exchange::open(plan, doors).and_then(|exchange| {
+            let run = serve::Exchange::open(plan, doors).and_then(|exchange| {
                 *lock(&seen.opened) = Some(Opened {
                     address: exchange.address().to_string(),
                     authority: exchange.authority_pem().map(str::to_owned),
                 });
                 tell();
-                let was_told_to_end = || lock(&shared).early.is_some();
-                exchange.start_watched(was_told_to_end, |came| seen.came.store(came, Relaxed))
+                exchange.start_watched(|| remote.has_early_order(), |came| seen.came.store(came, Relaxed))
             });
-            let result = exchange.map(|run| follow(&shared, run));
-            lock(&shared).result = Some(result.map_err(|error| chain(&error)));
+            result.leave(run.map(|run| follow(remote, run)).map_err(|error| chain(&error)));
             tell();
             let _ = Python::try_attach(|_| drop((call_soon, callback)));
-        };
-        let thread = std::thread::Builder::new().name("tickstorm-serve".into()).spawn(work)?;
-        Ok(Serving { entrance, running: Py::new(py, Running::new(under_way, thread))? })
+        })?;
+        Ok(Serving { entrance, running: Py::new(py, running)? })
     }
 
     /// Every setting of the load and the market and its value.

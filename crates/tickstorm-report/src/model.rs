@@ -25,7 +25,8 @@ pub struct Report {
     pub total_messages: u64,
     /// Messages that were sent and answered well.
     pub messages_processed: u64,
-    /// Messages that failed after they were sent, and those that were due but dropped unsent.
+    /// Messages that failed after they were sent, and those that were due but dropped unsent, unless the run was ended
+    /// at once while they waited.
     pub messages_failed: u64,
     /// Processed messages as a share (0 to 1) of all that were due, aborted ones left out. Null when there were none.
     pub success_rate: Option<f64>,
@@ -56,9 +57,10 @@ pub struct Report {
     pub generator: Generator,
     /// What ends a latency: which event counts as the answer to a message.
     pub latency_basis: LatencyBasis,
-    /// Answered less due, of processed, timed-out and lost messages. The headline.
+    /// Answered less due, of processed, timed-out and lost messages, and the age of those given up unsent. The headline.
     pub latency: Summary,
-    /// Latency less pacing lag: the latency without tickstorm's own lateness. The truth lies between the two.
+    /// The latency without tickstorm's own lateness: the pacing lag, and absences that a reply may have lain through. The
+    /// truth lies between the two.
     pub net_latency: Summary,
     /// Answered less sent.
     pub service_time: Summary,
@@ -340,7 +342,7 @@ pub enum Source {
 pub struct Generator {
     /// What the schedule asked for over the measured phase, msg/s.
     pub offered: f64,
-    /// What was sent, msg/s.
+    /// What was sent within the measured phase, msg/s.
     pub achieved: f64,
     /// Messages handed to the kernel by one write, on average; null when nothing was written.
     pub messages_per_write: Option<f64>,
@@ -463,13 +465,14 @@ pub struct Ledger {
     pub due: u64,
     /// Messages that the socket or the called function took.
     pub sent: u64,
-    /// Messages given up before they were sent, by kind: `concurrency_limit`, `not_connected`, `unsent`.
+    /// Messages given up before they were sent, by kind: `concurrency_limit`, `not_connected`, `unsent`, `aborted`; of
+    /// those owed to clients `slow_client`, `lost`, `unsent`.
     pub dropped: BTreeMap<String, u64>,
     /// Messages answered well.
     pub processed: u64,
     /// Messages sent in vain, by kind: `timeout`, `connection_lost`, `rejected`, ...
     pub failed: BTreeMap<String, u64>,
-    /// Messages in flight when the run was stopped by hand; neither processed nor failed.
+    /// Messages in flight when the run was ended at once; neither processed nor failed.
     pub aborted: u64,
     /// Answers that came after the timeout. Their messages are among the failed.
     pub late_replies: u64,

@@ -72,7 +72,7 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
     let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
     let latency = recording.latency();
     let ms = |value: fn(&Histogram) -> f64| (!latency.is_empty()).then(|| value(latency) / 1e6);
-    let counted = ledger.due > ledger.aborted;
+    let is_judged = ledger.messages_judged() > 0;
     let megabytes = |bytes: u64| (bytes > 0).then_some(bytes as f64 / 1e6);
     let is_call = plan.ack.is_none();
     Report {
@@ -82,7 +82,7 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
         total_messages: ledger.total_messages(),
         messages_processed: ledger.processed,
         messages_failed: ledger.messages_failed(),
-        success_rate: counted.then(|| ledger.success_rate()),
+        success_rate: is_judged.then(|| ledger.success_rate()),
         avg_latency_ms: ms(Histogram::mean_ns),
         p50_latency_ms: ms(|latency| latency.percentile_ns(50.0) as f64),
         p90_latency_ms: ms(|latency| latency.percentile_ns(90.0) as f64),
@@ -90,13 +90,13 @@ pub(crate) fn assemble(found: Found<'_>) -> Report {
         p99_latency_ms: ms(|latency| latency.percentile_ns(99.0) as f64),
         peak_throughput: recording.series().peak_processed_in_a_second(measured.as_nanos() as u64) as f64,
         avg_throughput: per_second(recording.processed_in_time()),
-        error_rate: counted.then(|| ledger.error_rate()),
+        error_rate: is_judged.then(|| ledger.error_rate()),
         memory_usage_mb: megabytes(found.peak_memory_bytes),
         thresholds,
         plan: plan_section(plan),
         generator: Generator {
             offered: per_second(ledger.due),
-            achieved: per_second(ledger.sent),
+            achieved: per_second(recording.sent_in_time()),
             messages_per_write: (recording.writes() > 0)
                 .then(|| ledger.sent as f64 / recording.writes() as f64),
             bytes_sent: (!is_call).then(|| recording.bytes_sent()),
@@ -250,8 +250,7 @@ fn by_kind(recording: &Recording) -> BTreeMap<String, u64> {
 }
 
 fn dropped(recording: &Recording) -> BTreeMap<String, u64> {
-    let counts = recording.ledger().dropped.iter().filter(|&(_, count)| count > 0);
-    counts.map(|(reason, count)| (reason.kind().to_owned(), count)).collect()
+    recording.ledger().dropped.iter().map(|(reason, count)| (reason.kind().to_owned(), count)).collect()
 }
 
 fn errors(recording: &Recording) -> Vec<ErrorKind> {
@@ -270,8 +269,10 @@ fn errors(recording: &Recording) -> Vec<ErrorKind> {
             entry(kind, tally.count(), tally.samples().iter().map(|(_, text)| text.to_owned()).collect())
         })
         .collect();
-    for (reason, count) in ledger.dropped.iter().filter(|&(_, count)| count > 0) {
-        errors.push(entry(reason.kind(), count, vec![why_dropped(reason).to_owned()]));
+    for (reason, count) in ledger.dropped.iter() {
+        if let Some(why) = why_dropped(reason) {
+            errors.push(entry(reason.kind(), count, vec![why.to_owned()]));
+        }
     }
     if ledger.unexpected_replies > 0 {
         let samples = recording.unexpected_samples().iter().map(|(_, text)| text.to_owned()).collect();
@@ -281,8 +282,9 @@ fn errors(recording: &Recording) -> Vec<ErrorKind> {
     errors
 }
 
-fn why_dropped(reason: Dropped) -> &'static str {
-    match reason {
+/// None where it is no error.
+fn why_dropped(reason: Dropped) -> Option<&'static str> {
+    Some(match reason {
         Dropped::ConcurrencyLimit => {
             "due while max-concurrent messages were unanswered, and --at-limit is drop"
         }
@@ -292,7 +294,8 @@ fn why_dropped(reason: Dropped) -> &'static str {
         Dropped::SlowClient => "the client had as much waiting as --client-queue allows",
         Dropped::Lost => "waited for a client whose connection ended",
         Dropped::Unsent => "still waiting when the time to send the backlog was over",
-    }
+        Dropped::Aborted => return None,
+    })
 }
 
 fn connections(plan: &Plan, summaries: &[Summary]) -> Vec<Connection> {

@@ -1,6 +1,6 @@
 //! Looking at a run and ending it, from outside.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed};
 
 use tickstorm_report::StopReason;
 
@@ -62,5 +62,76 @@ impl Control {
     pub(crate) fn gauges(&self) -> (u64, u64) {
         let sum = |read: fn(&Shared) -> u64| self.shared.iter().map(|shared| read(shared)).sum();
         (sum(|shared| shared.in_flight.load(Relaxed)), sum(|shared| shared.lanes_up.load(Relaxed)))
+    }
+}
+
+/// A run in other hands, of which there is no [`Control`] before it has connected: orders may come earlier, and are
+/// carried out then. Cheap to clone; clones are of the same run.
+#[derive(Debug, Clone, Default)]
+pub struct Remote(Arc<Mutex<Reach>>);
+
+#[derive(Debug, Default)]
+struct Reach {
+    control: Option<Control>,
+    early: Option<Order>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Stop,
+    Abort,
+}
+
+impl Remote {
+    /// The run has connected.
+    pub fn connect(&self, control: Control) {
+        let mut reach = self.reach();
+        if let Some(order) = reach.early.take() {
+            order.give(&control);
+        }
+        reach.control = Some(control);
+    }
+
+    /// As [`Control::stop`], at once or when the run has connected.
+    pub fn stop(&self) {
+        self.order(Order::Stop);
+    }
+
+    /// As [`Control::abort`], at once or when the run has connected.
+    pub fn abort(&self) {
+        self.order(Order::Abort);
+    }
+
+    /// Whether an order waits for the run to connect.
+    pub fn has_early_order(&self) -> bool {
+        self.reach().early.is_some()
+    }
+
+    /// The run's figures, see [`Control::snapshot`]; none before it has connected.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let control = self.reach().control.clone();
+        control.map(|control| control.snapshot())
+    }
+
+    fn order(&self, order: Order) {
+        let mut reach = self.reach();
+        match &reach.control {
+            Some(control) => order.give(control),
+            None => reach.early = Some(order),
+        }
+    }
+
+    fn reach(&self) -> MutexGuard<'_, Reach> {
+        // It is whole between any two statements, so a panic elsewhere spoils nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Order {
+    fn give(self, control: &Control) {
+        match self {
+            Order::Stop => control.stop(StopReason::Requested),
+            Order::Abort => control.abort(StopReason::Requested),
+        }
     }
 }

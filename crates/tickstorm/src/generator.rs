@@ -6,11 +6,11 @@ use std::{
 };
 
 use tickstorm_load::{Arrivals, Factor, LoadProfile, Rate};
-use tickstorm_report::{Report, Source, StopReason};
+use tickstorm_report::{Report, Source};
 use tickstorm_venue::Venue;
 use tokio::runtime::Handle;
 
-use crate::{AtLimit, Control, Phase, Plan, PlanErrors, Run, Snapshot, Spec, StartError, Target, Threshold};
+use crate::{AtLimit, Phase, Plan, PlanErrors, Remote, Run, Snapshot, Spec, StartError, Target, Threshold};
 
 /// Runs load tests against one target. Each run starts from fresh figures.
 ///
@@ -53,38 +53,8 @@ pub struct LoadGenerator {
 struct State {
     is_running: bool,
     /// The run under way, or the last one.
-    current: Arc<Mutex<Current>>,
+    current: Remote,
     report: Option<Arc<Report>>,
-}
-
-/// One run as seen from outside: there is no control of it while it connects, but orders may come already.
-#[derive(Debug, Default)]
-struct Current {
-    control: Option<Control>,
-    early: Option<Order>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Stop,
-    Abort,
-}
-
-impl Current {
-    fn take_control(&mut self, control: Control) {
-        self.control = Some(control);
-        if let Some(order) = self.early.take() {
-            self.order(order);
-        }
-    }
-
-    fn order(&mut self, order: Order) {
-        match (&self.control, order) {
-            (Some(control), Order::Stop) => control.stop(StopReason::Requested),
-            (Some(control), Order::Abort) => control.abort(StopReason::Requested),
-            (None, order) => self.early = Some(order),
-        }
-    }
 }
 
 impl LoadGenerator {
@@ -123,7 +93,7 @@ impl LoadGenerator {
         let work = move || {
             let _runtime = runtime.as_ref().map(Handle::enter);
             let finished = Run::start(plan, &target).map(|run| {
-                lock(&current).take_control(run.control());
+                current.connect(run.control());
                 run.wait()
             });
             // Nobody waits any more when the future was dropped.
@@ -143,8 +113,8 @@ impl LoadGenerator {
 
     /// The figures of the run under way, or else of the last one; all zero before the first.
     pub fn metrics(&self) -> Metrics {
-        let control = lock(&self.state().current).control.clone();
-        control.map(|control| Metrics::from(&*control.snapshot())).unwrap_or_default()
+        let current = self.state().current.clone();
+        current.snapshot().map(|snapshot| Metrics::from(&*snapshot)).unwrap_or_default()
     }
 
     /// The report of the last run that ended.
@@ -158,7 +128,8 @@ impl LoadGenerator {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        // It is whole between any two statements, so a panic elsewhere spoils nothing.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,7 +143,7 @@ impl<'a> Running<'a> {
             return Err(RunError::AlreadyRunning);
         }
         state.is_running = true;
-        state.current = Arc::default();
+        state.current = Remote::default();
         Ok(Self(generator))
     }
 }
@@ -183,18 +154,13 @@ impl Drop for Running<'_> {
     }
 }
 
-struct AbortOnDrop(Arc<Mutex<Current>>);
+struct AbortOnDrop(Remote);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         // After the end there is nothing left to abort.
-        lock(&self.0).order(Order::Abort);
+        self.0.abort();
     }
-}
-
-/// What is behind these locks is whole between any two statements, so a panic elsewhere spoils nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends a generator's run. Cheap to clone.
@@ -206,18 +172,18 @@ pub struct StopHandle {
 impl StopHandle {
     /// Lets nothing more fall due; the run then ends with a report of what was measured. Without a run nothing happens.
     pub fn stop(&self) {
-        self.order(Order::Stop);
+        self.order(Remote::stop);
     }
 
     /// Ends the run at once; what is in flight counts as aborted.
     pub fn abort(&self) {
-        self.order(Order::Abort);
+        self.order(Remote::abort);
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: fn(&Remote)) {
         let state = self.generator.state();
         if state.is_running {
-            lock(&state.current).order(order);
+            order(&state.current);
         }
     }
 }
@@ -264,7 +230,7 @@ impl From<&Snapshot> for Metrics {
             elapsed: snapshot.elapsed,
             total_messages: snapshot.due,
             messages_processed: snapshot.processed,
-            messages_failed: snapshot.failed + snapshot.dropped,
+            messages_failed: snapshot.messages_failed,
             error_rate: snapshot.error_rate,
             throughput: snapshot.processed_rate,
             peak_throughput: snapshot.peak_throughput as f64,

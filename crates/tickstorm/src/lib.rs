@@ -60,7 +60,7 @@ mod verdict;
 mod worker;
 
 pub use collector::Finished;
-pub use control::Control;
+pub use control::{Control, Remote};
 pub use export::{Export, ExportCadence, ExportFormat, UnknownExportCadence, UnknownExportFormat};
 pub use generator::{BuildError, LoadGenerator, LoadGeneratorBuilder, Metrics, RunError, StopHandle};
 pub use hosted::{CallId, Content, HostedCall, HostedCalls, Wordings};

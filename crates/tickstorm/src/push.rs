@@ -346,13 +346,13 @@ impl Outlet for PushOutlet {
             || self.reconnector.has_news()
     }
 
-    fn finish(&mut self, patience: Duration, _is_over: &dyn Fn() -> bool) {
+    fn finish(&mut self, patience: Duration, is_over: &dyn Fn() -> bool) {
         // A socket that is closed while replies still come in is reset, and with it go the messages that the target has
         // not read yet: so its own close is waited for.
         let until = Instant::now() + patience;
         for line in &mut self.lanes {
             if let Some(connection) = line.connection.take() {
-                connection.close(until.saturating_duration_since(Instant::now()));
+                connection.close_unless(until.saturating_duration_since(Instant::now()), is_over);
             }
         }
     }

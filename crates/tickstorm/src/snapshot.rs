@@ -42,9 +42,11 @@ pub struct Snapshot {
     pub failed: u64,
     /// Messages due that were never sent.
     pub dropped: u64,
+    /// Messages failed, and those dropped before the run was ended at once.
+    pub messages_failed: u64,
     /// Sent and not yet answered ("active").
     pub in_flight: u64,
-    /// Failed and dropped share of the messages due.
+    /// Failed share of the messages that can be judged.
     pub error_rate: f64,
     /// What the schedule asks now, msg/s.
     pub offered_rate: f64,

@@ -57,7 +57,8 @@ impl Intervals {
     }
 
     /// End of the last interval.
-    fn end_ns(&self) -> Option<u64> {
+    #[inline]
+    pub(crate) fn end_ns(&self) -> Option<u64> {
         self.closed.back().map(|interval| interval.end_ns)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tickstorm_load::{Histogram, Recording};
+use tickstorm_load::{Failure, Histogram, Ledger, Recording};
 use tickstorm_report::{
     Basis, Client, Evidence, Outcome, Reason, Served, Threshold, ThresholdOutcome, Unit, Verdict, format,
 };
@@ -32,17 +32,21 @@ pub(crate) struct Grounds<'a> {
 /// The verdict, and how the run stood to each threshold.
 pub(crate) fn judge(grounds: Grounds<'_>) -> (Verdict, Vec<Threshold>) {
     let ledger = grounds.recording.ledger();
-    let mut thresholds = vec![error_rate_threshold(&grounds, grounds.error_threshold)];
+    let late = grounds.recording.overdue() + grounds.dropped_by_us;
+    let generator_is_late = late as f64 > ledger.due as f64 * MOST_OVERDUE;
+    let target_is_starved = generator_is_late && grounds.target_is_ours;
+    // What only our own lateness left unsent, and what a target that could not run when it wanted did not answer.
+    let timeouts = if target_is_starved { ledger.failed.count(&Failure::Timeout) } else { 0 };
+    let excused = grounds.dropped_by_us + timeouts;
+    let error_rate = |limit| error_rate_threshold(ledger, excused, limit);
+    let mut thresholds = vec![error_rate(grounds.error_threshold)];
     thresholds.extend(grounds.thresholds.iter().map(|limit| match limit.metric {
-        Metric::ErrorRate => error_rate_threshold(&grounds, limit.limit),
+        Metric::ErrorRate => error_rate(limit.limit),
         Metric::Age => age_threshold(limit, grounds.served),
         _ => latency_threshold(limit, grounds.recording.latency(), grounds.recording.net_latency()),
     }));
-
-    let late = grounds.recording.overdue() + grounds.dropped_by_us;
-    let generator_is_late = late as f64 > ledger.due as f64 * MOST_OVERDUE;
-    if generator_is_late && grounds.target_is_ours {
-        // Then its service times are no figures of a target that could run when it wanted.
+    if target_is_starved {
+        // Nor are its service times figures of such a target.
         for threshold in thresholds.iter_mut().filter(|threshold| threshold.unit == Unit::Milliseconds) {
             if threshold.outcome == ThresholdOutcome::Crossed {
                 threshold.outcome = ThresholdOutcome::Undecided;
@@ -117,19 +121,18 @@ fn plain(text: String) -> Reason {
     Reason { text, evidence: Vec::new() }
 }
 
-fn error_rate_threshold(grounds: &Grounds<'_>, limit: f64) -> Threshold {
-    let ledger = grounds.recording.ledger();
-    let counted = ledger.due.saturating_sub(ledger.aborted);
-    let share = |failed: u64| (counted > 0).then(|| failed as f64 / counted as f64);
+/// `excused` failures are not the target's.
+fn error_rate_threshold(ledger: &Ledger, excused: u64, limit: f64) -> Threshold {
+    let judged = ledger.messages_judged();
+    let share = |failed: u64| (judged > 0).then(|| failed as f64 / judged as f64);
     let value = share(ledger.messages_failed());
-    // Without the messages that only our own lateness left unsent.
-    let net_value = share(ledger.messages_failed() - grounds.dropped_by_us.min(ledger.messages_failed()));
+    let net_value = share(ledger.messages_failed().saturating_sub(excused));
     Threshold {
         metric: "error_rate".into(),
         limit_text: format!("<= {}", format::percent(limit)),
         limit,
         value,
-        net_value: net_value.filter(|_| grounds.dropped_by_us > 0),
+        net_value: net_value.filter(|_| excused > 0),
         unit: Unit::Ratio,
         outcome: compare(limit, value, net_value),
     }
@@ -283,7 +286,7 @@ const MOST_OVERDUE: f64 = 0.01;
 
 #[cfg(test)]
 mod tests {
-    use tickstorm_load::{Failure, RecordingSpec, Timing};
+    use tickstorm_load::{Dropped, RecordingSpec, Timing};
 
     use super::*;
 
@@ -313,7 +316,8 @@ mod tests {
             let sent_ns = due_ns + pacing_ms * 1_000_000;
             recording.on_due(1);
             let pacing_ns = recording.on_sent(0, sent_ns, sent_ns - due_ns, 0);
-            let timing = Timing { due_ns, sent_ns, done_ns: sent_ns + service_ms * 1_000_000, pacing_ns };
+            let timing =
+                Timing { due_ns, sent_ns, done_ns: sent_ns + service_ms * 1_000_000, ours_ns: pacing_ns };
             if fails {
                 recording.on_failed(&Failure::Rejected, &timing, None);
             } else {
@@ -365,9 +369,43 @@ mod tests {
     fn what_we_left_unsent_does_not_fail_the_target() {
         let mut recording = recording((0..90).map(|_| (0, 1, false)));
         recording.on_due(10);
-        recording.on_dropped(tickstorm_load::Dropped::Unsent, 0, 10);
+        recording.on_dropped(Dropped::Unsent, 0, 10);
         assert_eq!(outcome(Grounds { dropped_by_us: 10, ..grounds(&recording) }), Outcome::Inconclusive);
         assert_eq!(outcome(Grounds { dropped_by_us: 0, ..grounds(&recording) }), Outcome::Fail);
+    }
+
+    #[test]
+    fn timeouts_of_a_target_that_is_starved_with_us_do_not_fail_it() {
+        let mut recording = recording((0..100).map(|i| (if i < 5 { 60 } else { 0 }, 1, false)));
+        recording.on_due(5);
+        for _ in 0..5 {
+            let ours_ns = recording.on_sent(0, 0, 0, 0);
+            let timing = Timing { due_ns: 0, sent_ns: 0, done_ns: 5_000_000_000, ours_ns };
+            recording.on_failed(&Failure::Timeout, &timing, None);
+        }
+        assert_eq!(outcome(Grounds { target_is_ours: true, ..grounds(&recording) }), Outcome::Inconclusive);
+        assert_eq!(outcome(grounds(&recording)), Outcome::Fail, "another's has its own processor");
+    }
+
+    #[test]
+    fn messages_that_a_target_never_took_cannot_meet_a_latency_limit() {
+        let limits = ["p99<50ms".parse().unwrap()];
+        let mut recording = recording((0..60).map(|_| (0, 1, false)));
+        recording.on_due(40);
+        for _ in 0..40 {
+            recording.on_given_up(Dropped::Unsent, 0, 2_000_000_000, 0);
+        }
+        let lenient = Grounds { error_threshold: 0.6, thresholds: &limits, ..grounds(&recording) };
+        assert_eq!(outcome(lenient), Outcome::Fail);
+    }
+
+    #[test]
+    fn what_an_end_at_once_came_to_first_is_not_judged() {
+        let mut recording = recording((0..20).map(|_| (0, 1, false)));
+        recording.on_due(80);
+        recording.on_dropped(Dropped::Aborted, 0, 80);
+        let stopped = Grounds { was_stopped_by_hand: true, ..grounds(&recording) };
+        assert_eq!(outcome(stopped), Outcome::Inconclusive);
     }
 
     #[test]

@@ -6,7 +6,8 @@ mod orders;
 pub(crate) use orders::*;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet, VecDeque, binary_heap::PeekMut},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -39,6 +40,10 @@ pub(crate) struct Worker<O> {
     lanes: Vec<Lane>,
     /// Lanes with something waiting or placed; each at most once.
     busy: Vec<u32>,
+    /// Whether more waits than the limit leaves room for, so that lanes have their [share](Lane::share) of it.
+    room_is_short: bool,
+    /// Lanes by the due instant of a message that waits there, for sharing out what room there is.
+    queue: BinaryHeap<Reverse<(u64, u32)>>,
     /// Sent or placed, and unanswered.
     outstanding: u64,
     waiting: u64,
@@ -47,6 +52,9 @@ pub(crate) struct Worker<O> {
     /// Where the warm-up's figures go, which nobody reads.
     warm_up: Box<Recording>,
     next_publish_ns: u64,
+    /// When the last look at what came back began and when it ended: what was not there then came later.
+    look_began_ns: u64,
+    looked_ns: u64,
     /// Nothing expires before this.
     next_expiry_ns: u64,
     notices: Vec<Notice>,
@@ -67,6 +75,8 @@ struct Lane {
     /// Placed and not taken.
     placed: VecDeque<Placed>,
     placed_since_ns: u64,
+    /// How many more of the backlog may be placed this turn, while the limit is what holds them up.
+    share: usize,
     /// Taken and unanswered, but for answered ones behind an unanswered one; the first has ordinal `base`.
     flights: VecDeque<Flight>,
     base: u64,
@@ -107,6 +117,15 @@ struct Placed {
     kind: Kind,
 }
 
+/// How the instant of an answer is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// It was found when we looked.
+    Now,
+    /// Who answered noted it.
+    ByTheCallee,
+}
+
 #[derive(Clone, Copy)]
 struct Flight {
     due_ns: u64,
@@ -130,9 +149,13 @@ impl<O: Outlet> Worker<O> {
             drawn_until_ns: 0,
             last_due_ns: 0,
             busy: Vec::new(),
+            room_is_short: false,
+            queue: BinaryHeap::new(),
             outstanding: 0,
             waiting: 0,
             next_publish_ns: orders.publish_every_ns[0].min(orders.publish_every_ns[1]),
+            look_began_ns: 0,
+            looked_ns: 0,
             next_expiry_ns: 0,
             notices: Vec::new(),
             pacer,
@@ -336,6 +359,7 @@ impl<O: Outlet> Worker<O> {
 
     /// Places what waits on every lane that takes it, and flushes by the rule.
     fn place(&mut self) {
+        self.share_room();
         let mut i = 0;
         while i < self.busy.len() {
             let index = self.busy[i] as usize;
@@ -353,20 +377,51 @@ impl<O: Outlet> Worker<O> {
         self.links.shared.waiting.store(self.waiting + placed as u64, Ordering::Relaxed);
     }
 
+    /// Shares out what room the limit leaves, where that is too little: who was due first goes first, on whatever lane.
+    fn share_room(&mut self) {
+        let Some(limit) = self.orders.max_concurrent else { return };
+        let mut room = limit.saturating_sub(self.outstanding);
+        self.room_is_short = room < self.waiting;
+        if !self.room_is_short {
+            return;
+        }
+        for &index in &self.busy {
+            let lane = &mut self.lanes[index as usize];
+            lane.share = 0;
+            if let Some(first) = lane.backlog.front()
+                && self.outlet.state(index as usize) == LaneState::Open
+            {
+                self.queue.push(Reverse((first.due_ns(), index)));
+            }
+        }
+        while room > 0
+            && let Some(mut top) = self.queue.peek_mut()
+        {
+            room -= 1;
+            let Reverse((due_ns, index)) = &mut *top;
+            let lane = &mut self.lanes[*index as usize];
+            lane.share += 1;
+            match lane.backlog.get(lane.share) {
+                Some(next) => *due_ns = next.due_ns(),
+                None => drop(PeekMut::pop(top)),
+            }
+        }
+        self.queue.clear();
+    }
+
     fn place_on(&mut self, index: usize) {
         let mut left = MOST_A_TURN;
         loop {
             let mut is_at_limit = false;
             while !self.lanes[index].backlog.is_empty() {
-                let room = match self.orders.max_concurrent {
-                    Some(limit) => limit.saturating_sub(self.outstanding) as usize,
-                    None => usize::MAX,
-                };
-                if room == 0 {
+                let is_full = self.orders.max_concurrent.is_some_and(|limit| self.outstanding >= limit);
+                let is_open = self.outlet.state(index) == LaneState::Open;
+                let room = if self.room_is_short { self.lanes[index].share } else { usize::MAX };
+                if is_full || (is_open && room == 0) {
                     is_at_limit = true;
                     break;
                 }
-                if left == 0 || self.outlet.state(index) != LaneState::Open {
+                if left == 0 || !is_open {
                     break;
                 }
                 left -= 1;
@@ -424,6 +479,7 @@ impl<O: Outlet> Worker<O> {
                 }
             };
             lane.placed.push_back(Placed { due_ns: slot.due_ns(), kind });
+            lane.share = lane.share.saturating_sub(1);
             self.waiting -= 1;
             self.outstanding += 1;
         }
@@ -486,7 +542,7 @@ impl<O: Outlet> Worker<O> {
             lane.summary.sent += u64::from(is_measured);
             if self.orders.taken_is_processed {
                 let due_ns = placed.due_ns.saturating_sub(measured_from_ns);
-                book.on_processed(&Timing { due_ns, sent_ns: done_ns, done_ns, pacing_ns });
+                book.on_processed(&Timing { due_ns, sent_ns: done_ns, done_ns, ours_ns: pacing_ns });
                 lane.base += 1;
                 self.outstanding -= 1;
             } else {
@@ -505,10 +561,12 @@ impl<O: Outlet> Worker<O> {
         self.outlet.collect(&self.orders.markets, &mut notices);
         for notice in notices.drain(..) {
             match notice {
-                Notice::Reply { lane, answer, failure } => self.answered(lane, answer, failure, now),
+                Notice::Reply { lane, answer, failure } => {
+                    self.answered(lane, answer, failure, now, Seen::Now)
+                }
                 Notice::Returned { lane, ordinal, at, failure } => {
                     let at_ns = self.run_time(at);
-                    self.answered(lane, Answer::Ordinal(ordinal), failure, at_ns);
+                    self.answered(lane, Answer::Ordinal(ordinal), failure, at_ns, Seen::ByTheCallee);
                 }
                 Notice::Nonsense { sample } => {
                     let at_ns = self.measured(now);
@@ -519,6 +577,17 @@ impl<O: Outlet> Worker<O> {
             }
         }
         self.notices = notices;
+        self.looked_ns = now;
+    }
+
+    /// How long before `now` a reply that was found now may have lain there: the time since the last look, and since the
+    /// message was sent, in which we were kept from looking.
+    #[inline]
+    fn unseen_ns(&self, sent_ns: u64, now: u64) -> u64 {
+        if self.absences.end_ns().is_none_or(|end_ns| end_ns <= self.looked_ns) {
+            return 0;
+        }
+        self.absences.within(sent_ns.max(self.looked_ns), now)
     }
 
     fn answered(
@@ -527,6 +596,7 @@ impl<O: Outlet> Worker<O> {
         answer: Answer,
         failure: Option<(Failure, Option<String>)>,
         now: u64,
+        seen: Seen,
     ) {
         let at_ns = self.measured(now);
         let lane = &mut self.lanes[index];
@@ -568,7 +638,7 @@ impl<O: Outlet> Worker<O> {
             lane.base += 1;
         }
         self.outstanding -= 1;
-        let timing = self.timing(&flight, now);
+        let timing = self.timing(&flight, now, seen);
         let book = self.book(flight.due_ns);
         match failure {
             None => book.on_processed(&timing),
@@ -576,12 +646,16 @@ impl<O: Outlet> Worker<O> {
         }
     }
 
-    fn timing(&self, flight: &Flight, done_ns: u64) -> Timing {
+    fn timing(&self, flight: &Flight, done_ns: u64, seen: Seen) -> Timing {
+        let unseen_ns = match seen {
+            Seen::Now => self.unseen_ns(flight.sent_ns, done_ns),
+            Seen::ByTheCallee => 0,
+        };
         Timing {
             due_ns: self.measured(flight.due_ns),
             sent_ns: self.measured(flight.sent_ns),
             done_ns: self.measured(done_ns),
-            pacing_ns: flight.pacing_ns,
+            ours_ns: flight.pacing_ns + unseen_ns,
         }
     }
 
@@ -592,7 +666,7 @@ impl<O: Outlet> Worker<O> {
         for flight in flights.drain(..).filter(|flight| !flight.answered) {
             lost += 1;
             self.outstanding -= 1;
-            let timing = self.timing(&flight, now);
+            let timing = self.timing(&flight, now, Seen::Now);
             self.book(flight.due_ns).on_failed(&Failure::ConnectionLost, &timing, Some(&reason));
         }
         self.lanes[index].flights = flights;
@@ -622,7 +696,8 @@ impl<O: Outlet> Worker<O> {
         }
     }
 
-    /// Gives up what has waited for its answer, or for a connection, longer than the timeout.
+    /// Gives up what has waited for its answer, or for a connection, longer than the timeout. An answer must have failed to
+    /// come before the last look began: what came in time, but while we were kept from looking, is no timeout.
     fn expire(&mut self, now: u64) {
         if now < self.next_expiry_ns {
             return;
@@ -633,7 +708,7 @@ impl<O: Outlet> Worker<O> {
             let lane = &mut self.lanes[index];
             while let Some(&flight) = lane.flights.front() {
                 let expires_ns = flight.sent_ns + self.orders.timeout_ns;
-                if !flight.answered && expires_ns > now {
+                if !flight.answered && expires_ns > self.look_began_ns {
                     next_ns = next_ns.min(expires_ns);
                     break;
                 }
@@ -654,7 +729,7 @@ impl<O: Outlet> Worker<O> {
                     due_ns: flight.due_ns.saturating_sub(self.orders.measured_from_ns),
                     sent_ns: flight.sent_ns.saturating_sub(self.orders.measured_from_ns),
                     done_ns: now.saturating_sub(self.orders.measured_from_ns),
-                    pacing_ns: flight.pacing_ns,
+                    ours_ns: flight.pacing_ns,
                 };
                 let is_measured = flight.due_ns >= self.orders.measured_from_ns;
                 let book = if is_measured { &mut self.recording } else { &mut self.warm_up };
@@ -671,7 +746,6 @@ impl<O: Outlet> Worker<O> {
 
     /// Drops what waits on a lane and was due before an instant. The market goes on: what was dropped was said.
     fn drop_backlog(&mut self, index: usize, reason: Dropped, before_ns: u64) {
-        let at_ns = self.measured(self.now());
         while let Some(&slot) = self.lanes[index].backlog.front() {
             if slot.due_ns() >= before_ns {
                 break;
@@ -682,13 +756,11 @@ impl<O: Outlet> Worker<O> {
                 .as_mut()
                 .expect("a worker owns the shards it is due");
             while !self.outlet.pass(index, market.next(slot.due_ns())) {}
-            self.blame(index, slot.due_ns(), reason);
-            self.book(slot.due_ns()).on_dropped(reason, at_ns, 1);
+            self.dropped(index, slot.due_ns(), reason);
         }
     }
 
     fn drop_placed(&mut self, index: usize, reason: Dropped) {
-        let at_ns = self.measured(self.now());
         let withdrawn = self.outlet.withdraw(index);
         let placed = &mut self.lanes[index].placed;
         let taken = placed.len().saturating_sub(withdrawn);
@@ -697,18 +769,19 @@ impl<O: Outlet> Worker<O> {
             if self.orders.counting == Counting::ByTheOutlet {
                 continue;
             }
-            self.blame(index, placed.due_ns, reason);
-            self.book(placed.due_ns).on_dropped(reason, at_ns, 1);
+            self.dropped(index, placed.due_ns, reason);
         }
     }
 
-    /// Notes whether a message that is dropped now had waited mostly for us: of one that was never sent, all that is no
-    /// stall; of one that found the limit reached or the connection down, only what we were not there for.
-    fn blame(&mut self, index: usize, due_ns: u64, reason: Dropped) {
-        if due_ns < self.orders.measured_from_ns {
+    /// Books a message that is dropped now, and whether it had waited mostly for us: of one that was never sent, all that is
+    /// no stall; of one that found the limit reached or the connection down, only what we were not there for.
+    fn dropped(&mut self, index: usize, due_ns: u64, reason: Dropped) {
+        let now = self.now();
+        let at_ns = self.measured(now);
+        if reason == Dropped::Aborted {
+            self.book(due_ns).on_dropped(reason, at_ns, 1);
             return;
         }
-        let now = self.now();
         self.notice_absence(now);
         let stalls = &mut self.lanes[index].stalls;
         // What is still blocked has been so until now.
@@ -718,11 +791,16 @@ impl<O: Outlet> Worker<O> {
         let waited_ns = now.saturating_sub(due_ns);
         let ours_ns = match reason {
             Dropped::Unsent => waited_ns.saturating_sub(stalls.stall_ns(due_ns, now, &self.absences)),
-            Dropped::ConcurrencyLimit | Dropped::NotConnected | Dropped::SlowClient | Dropped::Lost => {
-                self.absences.within(due_ns, now)
-            }
+            _ => self.absences.within(due_ns, now),
         };
-        self.dropped_by_us += u64::from(ours_ns > waited_ns / 2);
+        if due_ns >= self.orders.measured_from_ns {
+            self.dropped_by_us += u64::from(ours_ns > waited_ns / 2);
+        }
+        let book = self.book(due_ns);
+        match reason {
+            Dropped::Unsent | Dropped::NotConnected => book.on_given_up(reason, at_ns, waited_ns, ours_ns),
+            _ => book.on_dropped(reason, at_ns, 1),
+        }
     }
 
     /// Whether every message that fell due has an outcome. Once nothing more falls due, what could not be sent for
@@ -745,13 +823,13 @@ impl<O: Outlet> Worker<O> {
         false
     }
 
-    /// Gives everything up at once: what is in flight is aborted, what waits was never sent.
+    /// Gives everything up at once: nobody will know what would have become of what is in flight, nor of what waits.
     fn abandon(&mut self, now: u64) {
         self.let_nothing_more_be_due();
         let measured = self.measured(now);
         self.recording.end_measured_phase(measured);
         for index in 0..self.lanes.len() {
-            self.drop_placed(index, Dropped::Unsent);
+            self.drop_placed(index, Dropped::Aborted);
             // What the target has taken by itself in the meantime is in flight.
             self.flush(index, Urgency::Now);
             let flights = std::mem::take(&mut self.lanes[index].flights);
@@ -763,7 +841,7 @@ impl<O: Outlet> Worker<O> {
             for slot in backlog {
                 self.waiting -= 1;
                 if self.orders.counting == Counting::Messages {
-                    self.book(slot.due_ns()).on_dropped(Dropped::Unsent, measured, 1);
+                    self.book(slot.due_ns()).on_dropped(Dropped::Aborted, measured, 1);
                 }
             }
         }
@@ -799,6 +877,7 @@ impl<O: Outlet> Worker<O> {
     /// Waits for the next thing to do.
     fn wait(&mut self) {
         let now = self.now();
+        self.look_began_ns = now;
         let due_ns = if self.stopped_ns.is_some() {
             u64::MAX
         } else if self.draw(now + LOOK_AHEAD_NS) {

@@ -37,10 +37,11 @@ pub(crate) fn run(arguments: RunArguments) -> Result<Exit, Refusal> {
         return print(&plan_table(&plan, &resolved.origins, |_| true));
     }
     let outputs = Outputs::open(arguments.output, arguments.hlog)?;
+    let listener = Listener::open()?;
     let mut watch = Watch::new(arguments.progress, Role::Client, &resolved.target.to_string(), &plan);
     watch.connecting();
     let start = move || Run::start(plan, &resolved.target).map_err(|error| chain(&error));
-    storm(start, TOO_EARLY, || watch, outputs, arguments.progress)
+    storm(listener, start, TOO_EARLY, || watch, outputs, arguments.progress)
 }
 
 /// What is said to who interrupts before there is a run.
@@ -107,15 +108,14 @@ const STANDARD_OUTPUT: &str = "-";
 
 /// Starts a run in a thread of its own, so that Ctrl-C is heard while a target does not answer, and sees it through.
 pub(super) fn storm(
+    listener: Listener,
     start: impl FnOnce() -> Result<Run, String> + Send + 'static,
     too_early: &str,
     watch: impl FnOnce() -> Watch,
     outputs: Outputs,
     progress: Progress,
 ) -> Result<Exit, Refusal> {
-    let (sender, events) = mpsc::channel();
-    let _signals = forward_signals(sender.clone())
-        .map_err(|error| Refusal::new(Exit::Failure, format!("cannot watch for Ctrl-C: {error}")))?;
+    let Listener { sender, events, signals: _signals } = listener;
     thread::spawn(move || {
         let started = catch_unwind(AssertUnwindSafe(start));
         // Nobody listens any more when the person had enough of waiting.
@@ -146,6 +146,22 @@ enum Event {
     /// Ctrl-C, or a polite kill.
     Interrupt,
     Started(thread::Result<Result<Run, String>>),
+}
+
+/// Hears what the person wants. To be opened before anything is said that a person, or a script, may answer.
+pub(super) struct Listener {
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    signals: SignalGuard,
+}
+
+impl Listener {
+    pub(super) fn open() -> Result<Self, Refusal> {
+        let (sender, events) = mpsc::channel();
+        let signals = forward_signals(sender.clone())
+            .map_err(|error| Refusal::new(Exit::Failure, format!("cannot watch for Ctrl-C: {error}")))?;
+        Ok(Self { sender, events, signals })
+    }
 }
 
 /// Stops listening when dropped.

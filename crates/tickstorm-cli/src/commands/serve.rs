@@ -13,7 +13,7 @@ use tickstorm::{
 };
 use tickstorm_report::format;
 
-use super::run::{Outputs, chain, storm};
+use super::run::{Listener, Outputs, chain, storm};
 use super::stream::Texts;
 use crate::{
     arguments::{Progress, ServeArguments, Task, TlsArguments},
@@ -43,6 +43,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
     let clients = spec.clients;
     let opening = opening(&plan);
     let shown = plan.clone();
+    let listener = Listener::open()?;
     let exchange = Exchange::open(plan, spec).map_err(|error| Refusal::new(Exit::Failure, chain(&error)))?;
     let address = exchange.address();
     let write = |flag: &str, path: &Path, text: &str| {
@@ -75,7 +76,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
         exchange.start_watched(|| false, on_wait).map_err(|error| chain(&error))
     };
     let watch = || Watch::new(arguments.progress, Role::Exchange, &address.to_string(), &shown);
-    storm(start, TOO_EARLY, watch, outputs, arguments.progress)
+    storm(listener, start, TOO_EARLY, watch, outputs, arguments.progress)
 }
 
 const TOO_EARLY: &str = "interrupted before the clients had come, nothing was measured";

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    harness::{Output, command, finish},
+    harness::{Output, Started, command, finish},
     peer::{Ci, Peer, skip},
     report::Report,
 };
@@ -49,6 +49,33 @@ fn a_busy_neighbour_makes_no_run_inconclusive() {
         assert_eq!(report.count("/total_messages"), 5_000);
         assert_eq!(report.outcome(), "PASS", "{}", report.reasons());
     }
+}
+
+#[test]
+fn what_was_answered_while_we_were_stopped_is_not_held_against_the_target() {
+    let _alone = alone();
+    let Some(peer) = Peer::start(&["--delay", "0.02"]) else { return };
+    // Each pause is longer than the timeout and the limit, and leaves the target all its time to answer.
+    let strict = ["--timeout", "2s", "--threshold", "max<1500ms", "--error-threshold", "0"];
+    let mut started = Started::new(
+        command()
+            .args(["--target", &peer.url(), "--ack", "fifo", "--base-rate", "200", "--multiplier", "1"])
+            .args(["--duration", "12", "--report-interval", "1s"])
+            .args(strict),
+    );
+    started.await_line("offered");
+    for _ in 0..2 {
+        started.signal("STOP");
+        thread::sleep(Duration::from_secs(3));
+        started.signal("CONT");
+        thread::sleep(Duration::from_millis(700));
+    }
+    let report = Report::of(started.finish(), 96);
+    assert_eq!(report.outcome(), "INCONCLUSIVE", "{}", report.reasons());
+    assert!(report.losses().is_empty(), "{}", report.at("/ledger"));
+    let (measured_ms, net_ms) = (report.number("/latency/max_ms"), report.number("/net_latency/max_ms"));
+    assert!(measured_ms > 2_900.0, "max {measured_ms} ms: it hides the pause");
+    assert!(net_ms < 1_500.0, "net max {net_ms} ms of {measured_ms} ms");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Stopping a run by hand: once to have the replies that are on their way, twice to have the report now.
 
 use std::{
+    net::TcpListener,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -70,6 +72,53 @@ fn two_signals_end_the_run_at_once() {
         assert!(report.losses().is_empty(), "{:?}", report.losses());
         assert!(start.elapsed() < Duration::from_secs(45), "it waited for replies");
     }
+}
+
+#[test]
+fn what_waits_for_a_slow_target_when_the_run_is_ended_at_once_has_not_failed() {
+    let Some(peer) = Peer::start(&["--never-reply"]) else { return };
+    let mut started = storm(&peer, &["--ack", "fifo", "--timeout", "10m", "--max-concurrent", "10"]);
+    started.await_line("offered");
+    started.signal("INT");
+    started.await_line("stopping: ");
+    started.signal("INT");
+    let report = Report::of(started.finish(), 105);
+    assert_eq!(report.count("/ledger/aborted"), 10);
+    assert!(report.lost_as("aborted") > 0, "{}", report.at("/ledger"));
+    assert_eq!(report.count("/messages_failed"), 0);
+    assert_eq!(report.at("/error_rate"), &serde_json::Value::Null, "nothing can be judged");
+    assert_eq!(report.outcome(), "INCONCLUSIVE", "{}", report.reasons());
+}
+
+#[test]
+fn two_signals_end_the_wait_for_a_target_that_takes_no_leave() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    // It takes the messages and reads none, nor the close frame behind them.
+    let (over, is_over) = mpsc::channel::<()>();
+    let target = thread::spawn(move || {
+        let socket = tungstenite::accept(listener.accept().expect("a client comes").0).expect("a handshake");
+        let _ = is_over.recv();
+        drop(socket);
+    });
+    let start = Instant::now();
+    let mut started =
+        Started::new(
+            command()
+                .args(["--target", &url, "--ack", "none", "--base-rate", "10", "--multiplier", "1"])
+                .args(["--duration", "1s", "--timeout", "10m", "--report-interval", "500ms"]),
+        );
+    started.await_line("offered");
+    thread::sleep(Duration::from_secs(2));
+    started.signal("INT");
+    started.await_line("stopping: ");
+    started.signal("INT");
+    // The run itself was over.
+    let report = Report::of(started.finish(), 0);
+    drop(over);
+    target.join().expect("the target does not panic");
+    assert_eq!(report.count("/messages_processed"), 10);
+    assert!(start.elapsed() < Duration::from_secs(45), "it waited for the target to take its leave");
 }
 
 #[test]

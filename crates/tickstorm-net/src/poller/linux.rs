@@ -47,12 +47,14 @@ impl Poller {
             timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
         }
         events.0.clear();
-        let spare = rustix::buffer::spare_capacity(&mut events.0);
-        match epoll::wait(&self.epoll, spare, look_only.as_ref()) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
+        let mut look = |timeout: Option<&Timespec>| {
+            epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events.0), timeout)
+        };
+        match look(look_only.as_ref()) {
+            // A signal, or a process that was stopped and goes on: what has come meanwhile is there to be seen.
+            Err(rustix::io::Errno::INTR) => look(Some(&NOT_AT_ALL))?,
+            found => found?,
+        };
         if events.0.iter().any(|event| event.data.u64() == NOTIFIER) {
             // Only this thread reads it, so there is something to read, and what it says is of no interest.
             let _ = rustix::io::read(&self.notifier, &mut [0u8; 8]);

@@ -66,6 +66,15 @@ struct Case {
     flush: Flush,
     pacing: Pacing,
     publish_every_ms: [u64; 2],
+    freeze: Option<Freeze>,
+}
+
+/// The worker is once kept from running while it waits for answers.
+#[derive(Debug, Clone, Copy)]
+struct Freeze {
+    ms: u64,
+    /// What it found before is all that it knows when it goes on.
+    is_after_the_look: bool,
 }
 
 /// The outlet's own books. Counts are of the messages that were due in the measured phase.
@@ -125,6 +134,7 @@ struct Chaos {
     shared: Arc<Shared>,
     record: Arc<Mutex<Record>>,
     own: Record,
+    is_blind: bool,
 }
 
 impl Chaos {
@@ -275,6 +285,9 @@ impl Outlet for Chaos {
     }
 
     fn collect(&mut self, _: &Markets, notices: &mut Vec<Notice>) {
+        if std::mem::take(&mut self.is_blind) {
+            return;
+        }
         for lane in 0..self.lanes.len() {
             if self.lanes[lane].is_untold {
                 self.tell_loss(lane, notices);
@@ -309,6 +322,14 @@ impl Outlet for Chaos {
         {
             self.shared.order(order.command);
         }
+        let is_waited_for = |lane: &ChaosLane| lane.messages.iter().any(|sent| sent.state == State::Taken);
+        if self.lanes.iter().any(is_waited_for)
+            && let Some(freeze) = self.case.freeze.take()
+        {
+            thread::sleep(timeout + Duration::from_millis(freeze.ms));
+            self.is_blind = freeze.is_after_the_look;
+            return false;
+        }
         let is_news = self.dice.below(4) == 0;
         if is_news {
             thread::sleep(timeout.min(Duration::from_micros(50)));
@@ -333,6 +354,7 @@ impl Outlet for Chaos {
 /// What a run against chaos left.
 struct Aftermath {
     ledger: Ledger,
+    recording: Recording,
     record: Record,
     summary: Summary,
     /// Every slot of the measured phase.
@@ -382,6 +404,7 @@ fn run(case: &Case) -> Aftermath {
         shared: shared.clone(),
         record: Arc::clone(&record),
         own: Record::default(),
+        is_blind: false,
         case: case.clone(),
     };
     let orders = Orders {
@@ -409,16 +432,17 @@ fn run(case: &Case) -> Aftermath {
     let worker = Worker::new(links, orders, chaos, Pacer::new(case.pacing, 0.0, false));
     thread::spawn(|| worker.run()).join().expect("the worker does not panic");
 
-    let mut ledger = Ledger::default();
+    let mut whole = Recording::new(RecordingSpec { kinds: Kind::ALL.len(), ..RecordingSpec::default() });
     let mut summary = None;
     while let Ok(dispatch) = gathered.recv() {
         match dispatch {
-            Dispatch::Delta { recording, .. } => ledger.merge(recording.ledger()),
+            Dispatch::Delta { recording, .. } => whole.merge(&recording),
             Dispatch::Done { summary: last, .. } => summary = Some(last),
         }
     }
     let record = record.lock().unwrap().clone();
-    Aftermath { ledger, record, summary: summary.unwrap(), scheduled, measured_from_ns }
+    let ledger = whole.ledger().clone();
+    Aftermath { ledger, recording: whole, record, summary: summary.unwrap(), scheduled, measured_from_ns }
 }
 
 const LENGTH: Duration = Duration::from_millis(20);
@@ -487,6 +511,7 @@ fn case() -> impl Strategy<Value = Case> {
             flush,
             pacing,
             publish_every_ms: [3, 5],
+            freeze: None,
         },
     )
 }
@@ -496,7 +521,7 @@ proptest! {
 
     #[test]
     fn every_due_message_has_exactly_one_outcome_whatever_the_target_does(case in case()) {
-        let Aftermath { ledger, record, summary, scheduled, measured_from_ns } = run(&case);
+        let Aftermath { ledger, record, summary, scheduled, measured_from_ns, .. } = run(&case);
         prop_assert_eq!(&record.faults, &Vec::<String>::new());
         prop_assert_eq!(ledger.balances(Outstanding::default()), Ok(()));
 
@@ -526,7 +551,7 @@ proptest! {
             prop_assert!(ledger.due <= scheduled.len() as u64);
         }
         if case.order.is_none_or(|order| order.command != Command::Abort) {
-            prop_assert_eq!(ledger.aborted, 0);
+            prop_assert_eq!((ledger.aborted, ledger.dropped.count(Dropped::Aborted)), (0, 0));
         }
     }
 }
@@ -564,6 +589,7 @@ fn calm() -> Case {
         flush: Flush::Slot,
         pacing: Pacing::Sleep,
         publish_every_ms: [3, 5],
+        freeze: None,
     }
 }
 
@@ -624,4 +650,79 @@ fn messages_dropped_because_the_target_is_slow_are_not_our_fault() {
     assert!(dropped > 50, "{dropped}");
     // A busy machine may keep us from running for a while; most of the time it does not.
     assert!(found.summary.dropped_by_us * 2 < dropped, "{} of {dropped}", found.summary.dropped_by_us);
+}
+
+#[test]
+fn an_answer_that_lay_there_while_we_were_kept_from_looking_is_not_late() {
+    let freeze = Freeze { ms: 60, is_after_the_look: false };
+    let frozen = Case { freeze: Some(freeze), timeout_ms: 1000, ..calm() };
+    let found = run(&frozen);
+    assert!(found.recording.latency().max_ns() > 55_000_000, "the measured latency counts all of it");
+    assert_eq!(found.ledger.processed, found.scheduled.len() as u64);
+    // Whether it is due before the pause or in it: what we did not see is ours. A busy machine adds some of its own.
+    let net_max_ns = found.recording.net_latency().max_ns();
+    assert!(net_max_ns < 30_000_000, "{net_max_ns}");
+}
+
+#[test]
+fn a_pause_of_ours_that_is_longer_than_the_timeout_makes_no_timeouts() {
+    for replies in [Replies::ById, Replies::InOrder] {
+        let freeze = Freeze { ms: 250, is_after_the_look: true };
+        let frozen = Case { freeze: Some(freeze), timeout_ms: 80, replies, rate: 20_000, ..calm() };
+        let found = run(&frozen);
+        assert_eq!(found.ledger.failed.count(&Failure::Timeout), 0, "{replies:?}");
+        assert_eq!(found.ledger.processed, found.scheduled.len() as u64, "{replies:?}");
+    }
+}
+
+#[test]
+fn at_the_limit_who_was_due_first_goes_first_on_whatever_lane() {
+    let overloaded = Case {
+        temper: tempered(|temper| temper.answers = 300),
+        lanes: 3,
+        rate: 100_000,
+        max_concurrent: 20,
+        timeout_ms: 10_000,
+        publish_every_ms: [1000, 1000],
+        ..calm()
+    };
+    let found = run(&overloaded);
+    assert_eq!(found.ledger.processed, found.scheduled.len() as u64);
+    // All that is due waits after the first moments, and then goes in its order but for what is placed in one turn.
+    let placed = &found.record.placed;
+    let mut furthest_ns = 0;
+    let mut worst_ns = 0;
+    for slot in placed {
+        furthest_ns = furthest_ns.max(slot.due_ns());
+        worst_ns = worst_ns.max(furthest_ns - slot.due_ns());
+    }
+    assert!(worst_ns < 2_000_000, "a message went {worst_ns} ns after one that was due later");
+}
+
+#[test]
+fn what_waits_when_a_run_is_ended_at_once_has_not_failed() {
+    let stopped = Case {
+        temper: tempered(|temper| temper.answers = 0),
+        order: Some(Order { command: Command::Abort, after_waits: 10 }),
+        rate: 100_000,
+        max_concurrent: 5,
+        timeout_ms: 10_000,
+        ..calm()
+    };
+    let found = run(&stopped);
+    assert_eq!(found.ledger.aborted, 5);
+    assert!(found.ledger.dropped.count(Dropped::Aborted) > 0, "{:?}", found.ledger);
+    assert_eq!((found.ledger.messages_failed(), found.ledger.messages_judged()), (0, 0));
+    assert_eq!(found.ledger.balances(Outstanding::default()), Ok(()));
+}
+
+#[test]
+fn what_a_target_never_took_is_among_the_latencies_with_its_age() {
+    let unwritable = Case { temper: tempered(|temper| temper.blocks = 1000), timeout_ms: 50, ..calm() };
+    let found = run(&unwritable);
+    let unsent = found.ledger.dropped.count(Dropped::Unsent);
+    assert!(unsent > 0, "{:?}", found.ledger);
+    let latency = found.recording.latency();
+    assert_eq!(latency.count(), found.ledger.processed + unsent);
+    assert!(latency.percentile_ns(99.0) >= 50_000_000, "{}", latency.percentile_ns(99.0));
 }

@@ -7,11 +7,12 @@ pub(crate) fn check(report: &Report) {
     let ledger = &report.ledger;
     let dropped: u64 = ledger.dropped.values().sum();
     let failed: u64 = ledger.failed.values().sum();
+    let dropped_as = |reason: &str| ledger.dropped.get(reason).copied().unwrap_or(0);
     assert_eq!(ledger.due, ledger.sent + dropped);
     assert_eq!(ledger.sent, ledger.processed + failed + ledger.aborted);
     assert_eq!(report.total_messages, ledger.due);
     assert_eq!(report.messages_processed, ledger.processed);
-    assert_eq!(report.messages_failed, failed + dropped);
+    assert_eq!(report.messages_failed, failed + dropped - dropped_as("aborted"));
     assert_eq!(report.messages.values().sum::<u64>(), ledger.sent);
 
     let sum = |count: fn(&tickstorm_report::Interval) -> u64| report.timeline.iter().map(count).sum::<u64>();
@@ -56,7 +57,8 @@ pub(crate) fn check(report: &Report) {
     }
     let answered = ledger.processed
         + ["timeout", "connection_lost"].iter().filter_map(|kind| ledger.failed.get(*kind)).sum::<u64>();
-    assert_eq!(report.latency.count, answered);
+    assert_eq!(report.latency.count, answered + dropped_as("unsent") + dropped_as("not_connected"));
+    assert_eq!(report.service_time.count, answered);
     assert_eq!(report.lag.count, ledger.sent);
 }
 
