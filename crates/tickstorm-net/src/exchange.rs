@@ -10,5 +10,5 @@ mod turn;
 pub(crate) use front::Place;
 pub use front::{Arrival, Desk, Front, FrontError, FrontSpec, TlsChoice};
 pub use http::{HttpVersion, RequestHead, WebAnswer, WebRequest};
-pub use link::{Delivery, Heard, Link, Mark, Scratch, Silence};
+pub use link::{Carrier, Delivery, Heard, Link, Mark, Scratch, Silence};
 pub use turn::{Sealed, Turn};

@@ -78,8 +78,8 @@ pub use client::{HttpAnswer, HttpClient, HttpError, Trust, TrustError};
 pub use connection::{ConnectError, Connection, ConnectionError, Readable};
 pub use endpoint::{Endpoint, EndpointError, ResolveError};
 pub use exchange::{
-    Arrival, Delivery, Desk, Front, FrontError, FrontSpec, Heard, HttpVersion, Link, Mark, RequestHead,
-    Scratch, Sealed, Silence, TlsChoice, Turn, WebAnswer, WebRequest,
+    Arrival, Carrier, Delivery, Desk, Front, FrontError, FrontSpec, Heard, HttpVersion, Link, Mark,
+    RequestHead, Scratch, Sealed, Silence, TlsChoice, Turn, WebAnswer, WebRequest,
 };
 pub use frame::{CloseReason, FrameError};
 pub use outgoing::Flushed;

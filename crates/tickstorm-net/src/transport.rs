@@ -3,7 +3,10 @@
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use crate::exchange::Place;
+mod records;
+
+use crate::exchange::{Carrier, Place};
+use records::Records;
 
 /// A connected, non-blocking TCP stream, with or without TLS. Packets are not held back (`TCP_NODELAY`).
 ///
@@ -42,6 +45,7 @@ pub enum Ending {
 struct Tls {
     session: rustls::Connection,
     outgoing: Ciphertext,
+    records: Records,
     incoming: Option<ReadAhead>,
 }
 
@@ -81,7 +85,15 @@ impl Transport {
             rustls::Connection::Client(_) => Some(ReadAhead::new()),
             rustls::Connection::Server(_) => None,
         };
-        Self::new(stream, Some(Box::new(Tls { session, outgoing: Ciphertext::default(), incoming })))
+        Self::new(
+            stream,
+            Some(Box::new(Tls {
+                session,
+                outgoing: Ciphertext::default(),
+                records: Records::default(),
+                incoming,
+            })),
+        )
     }
 
     fn new(stream: TcpStream, tls: Option<Box<Tls>>) -> io::Result<Self> {
@@ -220,6 +232,21 @@ impl Write for Transport {
     }
 }
 
+impl Carrier for Transport {
+    fn in_last(&self, sent: u64) -> u64 {
+        match &self.tls {
+            None => sent,
+            Some(tls) => tls.records.plain_in_last(tls.outgoing.len() as u64 + sent),
+        }
+    }
+
+    fn forget_all_but_last(&mut self, bytes: u64) {
+        if let Some(tls) = &mut self.tls {
+            tls.records.forget_all_but_last(bytes);
+        }
+    }
+}
+
 impl Tls {
     /// Takes the first bytes of `slices`, up to the bound, and keeps their records.
     fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -243,13 +270,15 @@ impl Tls {
             self.session.writer().write_vectored(&first)?
         };
         self.collect()?;
+        self.records.holds(taken);
         Ok(taken)
     }
 
     /// Takes over what the session wants to send.
     fn collect(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
-            self.session.write_tls(&mut self.outgoing.bytes)?;
+            let count = self.session.write_tls(&mut self.outgoing.bytes)?;
+            self.records.made(count);
         }
         Ok(())
     }

@@ -13,6 +13,19 @@ use crate::transport::Transport;
 
 pub use crate::exchange::trail::Mark;
 
+/// What carries the bytes of a [`Link`], and knows how many of them are in what is seen of it from outside.
+pub trait Carrier: Read + Write {
+    /// How many bytes, counted from the last that was written, are not yet there as long as the last `sent` bytes of what
+    /// was handed to the kernel are not. They are as many, unless the stream goes in records that are larger than what they
+    /// hold, and of use only as a whole.
+    fn in_last(&self, sent: u64) -> u64 {
+        sent
+    }
+
+    /// Nobody will ask about more than so many bytes, counted from the last that was written.
+    fn forget_all_but_last(&mut self, _bytes: u64) {}
+}
+
 /// One WebSocket connection of a server to a client, over any byte stream that never blocks.
 ///
 /// Sending has three steps: frames are written into a [`Turn`](super::Turn), [`push`](Link::push) notes that this client
@@ -110,7 +123,7 @@ pub enum Silence {
     },
 }
 
-impl<T: Read + Write> Link<T> {
+impl<T: Carrier> Link<T> {
     /// A link over a stream on which the opening handshake is done, and what came behind it. Takes messages of up to
     /// `max_message` bytes from the client.
     pub fn new(wire: T, early: &[u8], max_message: usize) -> Self {
@@ -448,9 +461,11 @@ impl<T: Read + Write> Link<T> {
         self.queued = kept;
     }
 
-    /// Bytes that the kernel has taken since the connection began.
-    pub fn taken(&self) -> u64 {
-        self.taken
+    /// The place of the stream, counted from the connection's beginning, up to which all has left a queue when the last
+    /// `bytes` that were handed to the kernel are in it: what is unacknowledged is not yet in the peer's kernel, that and its
+    /// receive queue not yet read by the client.
+    pub fn place_before(&self, bytes: u64) -> u64 {
+        self.taken.saturating_sub(self.wire.in_last(bytes))
     }
 
     /// When the oldest message was due that waits here.
@@ -458,9 +473,7 @@ impl<T: Read + Write> Link<T> {
         self.trail.oldest_due_waiting()
     }
 
-    /// When the oldest message was due of which a byte lies beyond this place of the stream, counted from the connection's
-    /// beginning: `taken - unacknowledged` is what the peer's kernel has, that less its receive queue what the client has
-    /// read.
+    /// When the oldest message was due of which a byte lies beyond this [place](Link::place_before) of the stream.
     pub fn oldest_due_beyond(&self, place: u64) -> Option<u64> {
         self.trail.oldest_due_beyond(place)
     }
@@ -468,6 +481,7 @@ impl<T: Read + Write> Link<T> {
     /// Forgets the marks of what the client has read, up to this place.
     pub fn forget(&mut self, place: u64) {
         self.trail.forget(place);
+        self.wire.forget_all_but_last(self.taken.saturating_sub(place));
     }
 
     /// The marks that a connection that breaks now has lost: those of which not all is known to have reached the peer, up
@@ -569,6 +583,8 @@ mod tests {
             Ok(())
         }
     }
+
+    impl Carrier for Pipe {}
 
     impl Read for Pipe {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {

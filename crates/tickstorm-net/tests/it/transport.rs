@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 
-use tickstorm_net::{Ending, Transport};
+use tickstorm_net::{Carrier as _, Ending, Transport};
 use tickstorm_random::Seed;
 
 use crate::lobby::{Lobby, tls_spec};
@@ -135,6 +135,33 @@ fn a_peer_that_does_not_read_holds_little_of_our_memory() {
         });
         assert!(got == sent, "bytes differ");
         assert!(!from.wants_write());
+    });
+}
+
+#[test]
+fn what_lies_unread_in_a_kernel_is_so_much_of_the_stream() {
+    for_both_kinds(|mut from, to| {
+        let lengths = [100, 14, 40_000, 7];
+        let (mut seen, mut on_the_wire) = (0, Vec::new());
+        // What the session has sent of its own accord lies there already.
+        let mut there = vec![0; 1 << 20];
+        for length in lengths {
+            assert_eq!(from.write(&pattern(length)).unwrap(), length);
+            let before = seen;
+            wait_until("the bytes", || {
+                seen = unless_blocked(to.socket().peek(&mut there)).unwrap_or(0);
+                seen >= before + length + if from.is_tls() { 22 * length.div_ceil(16 << 10) } else { 0 }
+            });
+            on_the_wire.push((seen - before) as u64);
+        }
+        // From the last write to the first.
+        let (mut behind, mut plain) = (0, 0);
+        for (length, bytes) in lengths.into_iter().zip(on_the_wire).rev() {
+            assert_eq!(from.in_last(behind), plain, "read to the end of a write is read");
+            assert!(from.in_last(behind + 1) > plain, "a byte of it unread");
+            (behind, plain) = (behind + bytes, plain + length as u64);
+            assert_eq!(from.in_last(behind), plain);
+        }
     });
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use tickstorm::Venue;
 use tickstorm_market::{Kind, Message, ShardMarket};
-use tickstorm_net::{Link, Scratch, Turn};
+use tickstorm_net::{Carrier, Link, Scratch, Turn};
 use tickstorm_venue::{
     Publisher, VenueOptions,
     protocol::{Channel, Topic},
@@ -30,6 +30,8 @@ impl Write for Nowhere {
         Ok(())
     }
 }
+
+impl Carrier for Nowhere {}
 
 impl Read for Nowhere {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

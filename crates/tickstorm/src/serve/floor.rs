@@ -6,14 +6,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read, Write},
     sync::Arc,
 };
 
 use tickstorm_load::{Dropped, Recording};
 use tickstorm_market::{AccountId, Body, Listing, Message, Snapshot, SymbolId, Ticker};
 use tickstorm_net::{
-    CloseReason, Link, Mark, Scratch, Silence, Turn,
+    Carrier, CloseReason, Link, Mark, Scratch, Silence, Turn,
     frame::{Incoming, Opcode},
     observe::PingProbe,
 };
@@ -237,7 +236,7 @@ impl Time {
     }
 }
 
-impl<T: Read + Write> Floor<T> {
+impl<T: Carrier> Floor<T> {
     pub(super) fn new(
         spec: ServeSpec,
         listing: Listing,
@@ -913,7 +912,7 @@ struct Out<'a, T> {
     time: Time,
 }
 
-impl<T: Read + Write> Out<'_, T> {
+impl<T: Carrier> Out<'_, T> {
     /// Gives a frame to each of its subscribers. It is written once for all who get the same bytes.
     #[inline]
     fn deliver(&mut self, folder: &mut Folder, frame: &Frame<'_>, subscribers: &[Subscriber]) {

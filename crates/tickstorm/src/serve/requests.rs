@@ -1,11 +1,9 @@
 //! What clients ask over their sockets, and what becomes of it.
 
-use std::{
-    io::{Read, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use tickstorm_market::SymbolId;
+use tickstorm_net::Carrier;
 use tickstorm_venue::{
     Venue,
     limits::Overstep,
@@ -28,7 +26,7 @@ struct Subscribe {
     login: Option<Login>,
 }
 
-impl<T: Read + Write> Floor<T> {
+impl<T: Carrier> Floor<T> {
     pub(super) fn on_request(&mut self, key: usize, request: Request, books: &dyn Books, now_ns: u64) {
         if let Err((id, overstep)) = self.meter(key, &request, now_ns) {
             return self.overstepped(key, id, overstep, now_ns);

@@ -1,11 +1,9 @@
 //! What the clock asks of the exchange: signs of life, looks at the clients, and the end.
 
-use std::{
-    io::{Read, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use tickstorm_net::{
+    Carrier,
     frame::{Incoming, Opcode},
     observe::{PingProbe, Queues},
 };
@@ -24,7 +22,7 @@ use super::{
     spec::PingProbes,
 };
 
-impl<T: Read + Write> Floor<T> {
+impl<T: Carrier> Floor<T> {
     /// Does what is due by the clock, and tells whether that was something.
     pub(super) fn tick(&mut self, gallery: &mut Gallery, now_ns: u64) -> bool {
         for key in std::mem::take(&mut self.subscribers_new) {
@@ -249,15 +247,16 @@ impl<T: Read + Write> Floor<T> {
     }
 }
 
-impl<T: Read + Write> Client<T> {
+impl<T: Carrier> Client<T> {
     /// How old the oldest message is in each place.
     fn ages(&mut self, queues: &Queues, now_ns: u64) -> Ages {
         let link = &mut self.link;
         let age_ns = |due_ns: Option<u64>| due_ns.map_or(0, |due_ns| now_ns.saturating_sub(due_ns));
         let unacknowledged = queues.our_kernel;
         let unread = queues.peer.map(|peer| u64::from(peer.receive_queue));
-        let arrived = unacknowledged.map(|bytes| link.taken().saturating_sub(bytes));
-        let read = arrived.zip(unread).map(|(arrived, bytes)| arrived.saturating_sub(bytes));
+        let arrived = unacknowledged.map(|bytes| link.place_before(bytes));
+        let read =
+            unacknowledged.zip(unread).map(|(on_the_way, there)| link.place_before(on_the_way + there));
         let oldest = [link.oldest_due_queued(), self.folds.oldest_due_ns()].into_iter().flatten().min();
         let ages = Ages {
             our_queue_ns: age_ns(oldest),

@@ -7,6 +7,8 @@ use std::{
     rc::Rc,
 };
 
+use tickstorm_net::Carrier;
+
 /// Both ends of a connection; clones are of the same one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wire(Rc<RefCell<State>>);
@@ -82,6 +84,8 @@ impl Write for Wire {
         Ok(())
     }
 }
+
+impl Carrier for Wire {}
 
 impl Read for Wire {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
