@@ -94,9 +94,10 @@ impl PingProbe {
     }
 
     /// How old at least the oldest message is that the client's reader has not passed: the age of the oldest
-    /// ping without an answer, less the round trip of a connection without a backlog.
+    /// ping without an answer, less the round trip of a connection without a backlog. Nothing for a client that has
+    /// never answered any: it does not answer pings, which says nothing about its reader.
     pub fn age_ns(&self, now_ns: u64) -> u64 {
-        let Some(&(_, sent_ns)) = self.unanswered.front() else { return 0 };
+        let Some(&(_, sent_ns)) = self.unanswered.front().filter(|_| self.is_answered()) else { return 0 };
         now_ns.saturating_sub(sent_ns).saturating_sub(self.calm_round_trip_ns().unwrap_or(0))
     }
 
@@ -200,12 +201,25 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_never_answers_costs_bounded_memory_and_keeps_its_age() {
+    fn a_client_that_answers_no_more_costs_bounded_memory_and_keeps_its_age() {
         let mut probe = PingProbe::new(0);
-        for n in 0..3 * UNANSWERED_AT_MOST as u64 {
+        let first = probe.on_due(0).unwrap();
+        assert_eq!(probe.on_pong(&first, 0), Some(0));
+        for n in 1..=3 * UNANSWERED_AT_MOST as u64 {
             assert!(probe.on_due(n * 100 * MS).is_some());
         }
         assert_eq!(probe.unanswered(), UNANSWERED_AT_MOST);
-        assert_eq!(probe.age_ns(300_000 * MS), 300_000 * MS);
+        assert_eq!(probe.age_ns(300_100 * MS), 300_000 * MS);
+    }
+
+    #[test]
+    fn a_client_that_never_answers_is_not_known_to_be_behind() {
+        let mut probe = PingProbe::new(0);
+        probe.end_calm();
+        for n in 0..3 * UNANSWERED_AT_MOST as u64 {
+            assert!(probe.on_due(n * 100 * MS).is_some());
+        }
+        assert_eq!((probe.unanswered(), probe.age_ns(300_000 * MS)), (UNANSWERED_AT_MOST, 0));
+        assert!(!probe.is_answered());
     }
 }

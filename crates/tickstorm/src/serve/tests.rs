@@ -1,5 +1,6 @@
 //! The exchange with its clients in one process: no sockets, and a clock that is turned by hand.
 
+mod ages;
 mod caller;
 mod chance;
 mod company;
