@@ -171,7 +171,7 @@ pub struct Backlog {
     pub our_kernel_ms: Option<f64>,
     /// The same with those that the client had not read; null if the client is not on this host.
     pub unread_ms: Option<f64>,
-    /// The age of the oldest ping without an answer, ms.
+    /// The age of the oldest ping behind messages without an answer, ms; 0 for a client that never answers any.
     pub unanswered_ms: f64,
     /// Bytes in tickstorm's own queue.
     pub our_queue_bytes: u64,

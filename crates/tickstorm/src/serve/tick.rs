@@ -170,11 +170,12 @@ impl<T: Read + Write> Floor<T> {
         {
             return;
         }
+        let told = client.link.told();
         let probe = client.probe.get_or_insert_with(|| Box::new(PingProbe::new(now_ns)));
         if is_feeding {
             probe.end_calm();
         }
-        if let Some(payload) = probe.on_due(now_ns) {
+        if let Some(payload) = probe.on_due(now_ns, told) {
             let frame = self.turn_mut().control(Opcode::Ping, &payload);
             self.send(key, frame, now_ns);
         }
@@ -186,7 +187,8 @@ impl<T: Read + Write> Floor<T> {
             let Some(client) = self.client_mut(key).filter(|client| client.stage == Stage::Open) else {
                 continue;
             };
-            if let Some(payload) = client.probe.as_mut().map(|probe| probe.ping(now_ns)) {
+            let told = client.link.told();
+            if let Some(payload) = client.probe.as_mut().map(|probe| probe.ping(now_ns, told)) {
                 let frame = self.turn_mut().control(Opcode::Ping, &payload);
                 self.send(key, frame, now_ns);
             }

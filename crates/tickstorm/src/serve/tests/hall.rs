@@ -103,6 +103,12 @@ impl Hall {
         }
     }
 
+    /// The schedule starts later.
+    pub(super) fn start_at(&mut self, starts_ns: u64) {
+        self.starts_ns = starts_ns;
+        self.floor.time.run_starts_ns = Some(starts_ns);
+    }
+
     /// A client comes whose kernel holds so many bytes.
     pub(super) fn enter(&mut self, venue: Venue, capacity: usize) -> usize {
         self.enter_by(entrance(venue), Wire::new(capacity), &[])
