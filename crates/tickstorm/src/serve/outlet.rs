@@ -223,10 +223,13 @@ impl ServeOutlet {
                 self.floor.end(key, Cause::Vanished, None, &text, now_ns);
             }
         }
+        let mut seen = Vec::new();
         for (key, mut link) in std::mem::take(&mut self.floor.ended) {
             link.unwatch(&self.poller);
-            self.gallery.exit(key, self.floor.past.remembers(key));
+            seen.push((key, self.gallery.exit(key)));
         }
+        self.floor.past.saw(seen);
+        self.floor.past.make_room();
     }
 
     /// Lets the clients read what waits for them and watches them until they rest.
@@ -403,7 +406,7 @@ impl Outlet for ServeOutlet {
         }
         self.take_leave();
         let outcome = Outcome {
-            past: self.floor.past(&mut self.gallery),
+            past: std::mem::take(&mut self.floor.past).told(),
             grades: std::mem::take(&mut self.floor.grader),
             market_messages: self.floor.market_messages,
             measured_from_ns: self.floor.time.measured_from_floor_ns(),

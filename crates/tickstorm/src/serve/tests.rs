@@ -4,6 +4,7 @@ mod ages;
 mod caller;
 mod chance;
 mod company;
+mod crowd;
 mod hall;
 mod leaving;
 mod limits;

@@ -18,7 +18,7 @@ use crate::ClientFigures;
 
 use super::{
     client::{Cause, Client, Source, Stage},
-    floor::{Floor, PastClients},
+    floor::Floor,
     gauge::{Ages, Gallery},
     results::place,
     spec::PingProbes,
@@ -238,16 +238,6 @@ impl<T: Read + Write> Floor<T> {
         let Some(client) = self.client_mut(key) else { return };
         let closing = client.venue.closing(Leave::Shutdown);
         self.leave(key, Cause::RunEnded, closing, now_ns);
-    }
-
-    /// Everybody who was here, in the order in which they came, with what was seen of them.
-    pub(super) fn past(&mut self, gallery: &mut Gallery) -> PastClients {
-        let mut past = std::mem::take(&mut self.past);
-        past.kept.sort_by_key(|past| past.number);
-        for past in &mut past.kept {
-            past.seen = gallery.take_seen(past.key);
-        }
-        past
     }
 }
 

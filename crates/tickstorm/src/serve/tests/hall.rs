@@ -242,7 +242,7 @@ impl Hall {
             self.floor.end(key, Cause::RunEnded, None, "", self.now_ns);
         }
         self.floor.settle(&mut self.recording);
-        let past = self.floor.past(&mut self.gallery);
+        let past = std::mem::take(&mut self.floor.past).told();
         let outcome = Outcome { past, recording: self.recording, callers: self.callers };
         outcome.check();
         outcome
