@@ -156,20 +156,19 @@ impl Desk {
 
     fn answer_rest(&self, route: &Route, request: &WebRequest) -> WebAnswer {
         if self.counts.are_closed.load(Relaxed) {
-            return run_is_over();
+            return self.refuse(run_is_over());
         }
         let rest = &self.rests[route.venue as usize];
-        let Some(now) = self.facts(Want::Time) else { return out_of_reach() };
+        let Some(now) = self.facts(Want::Time) else { return self.refuse(out_of_reach()) };
         let weight = weight(route, request);
         let meter = |meter: &mut AddressMeter, now_ns| meter.on_request(now_ns, weight);
         if let Some((status, retry_after_s)) = self.overstep(route.venue, request.peer.ip(), meter) {
-            self.counts.refused.fetch_add(1, Relaxed);
             let mut answer = web(rest.refuse(&RestError::TooFrequent, now.now_unix_ns));
             answer.status = status;
-            return match retry_after_s {
+            return self.refuse(match retry_after_s {
                 Some(seconds) => answer.with("Retry-After", seconds.to_string()),
                 None => answer,
-            };
+            });
         }
         let outcome = rest
             .read_request(&HttpRequest {
@@ -220,11 +219,14 @@ impl Desk {
                     },
                 ))
             }
-            Err(error) => {
-                self.counts.refused.fetch_add(1, Relaxed);
-                web(rest.refuse(&error, now.now_unix_ns))
-            }
+            Err(error) => self.refuse(web(rest.refuse(&error, now.now_unix_ns))),
         }
+    }
+
+    /// Counts an answer that is an error: not every venue says so in the status.
+    fn refuse(&self, answer: WebAnswer) -> WebAnswer {
+        self.counts.refused.fetch_add(1, Relaxed);
+        answer
     }
 
     /// Whose request it is.
@@ -371,3 +373,58 @@ const MOST_ADDRESSES: usize = 10_000;
 
 /// How long a request waits for the engine.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tickstorm_net::Desk as _;
+    use tickstorm_random::Seed;
+
+    use super::*;
+
+    /// A desk before an engine that answers so many questions and then none, and what it counts.
+    fn desk(answers: usize) -> (Desk, Arc<Asks>) {
+        let (listing, spec) = (Listing::synthetic(2, Seed::new(1)), ServeSpec::default());
+        let keys: Vec<Keys> = Venue::ALL.iter().map(|&venue| Keys::new(venue)).collect();
+        let (asks, asked) = mpsc::channel();
+        let poller = Arc::new(Poller::new().expect("the system has pollers"));
+        let counts = Arc::new(Asks::default());
+        thread::spawn(move || {
+            for ask in asked.iter().take(answers) {
+                let Ask::Facts { reply, .. } = ask else { panic!("nobody was to ask for anything else") };
+                let facts = Facts { now_unix_ns: 0, book: None, balances: None, tickers: Vec::new() };
+                // Who asked may have gone.
+                let _ = reply.send(facts);
+            }
+        });
+        (Desk::new(&listing, (&spec, 0), keys.into(), asks, poller, Arc::clone(&counts)), counts)
+    }
+
+    fn ask(desk: &Desk, path: &str, query: &str) -> WebAnswer {
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        desk.answer(WebRequest {
+            method: "GET".into(),
+            path: path.into(),
+            query: query.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            peer: nowhere,
+            local: nowhere,
+            is_tls: false,
+        })
+    }
+
+    fn counted(counts: &Asks) -> [u64; 2] {
+        [counts.requests.load(Relaxed), counts.refused.load(Relaxed)]
+    }
+
+    #[test]
+    fn who_asks_an_exchange_that_closes_is_refused_and_counted() {
+        let (desk, counts) = desk(1);
+        assert_eq!(ask(&desk, "/api/v3/time", "").status, 200);
+        counts.are_closed.store(true, Relaxed);
+        assert_eq!(ask(&desk, "/api/v3/time", "").status, 503);
+        assert_eq!(counted(&counts), [2, 1]);
+    }
+}
