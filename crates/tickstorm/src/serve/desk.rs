@@ -188,16 +188,14 @@ impl Desk {
                     (Call::Tickers { .. }, _) => Want::Tickers,
                     _ => Want::Time,
                 };
-                let facts = if want == Want::Time { Some(now.clone()) } else { self.facts(want) };
                 let token =
                     owner.and_then(|account| self.keys[route.venue as usize].token(account, real_unix_ms()));
-                match facts {
-                    Some(facts) => Ok((call, facts, token.unwrap_or_default())),
-                    None => Err(RestError::TooFrequent),
-                }
+                Ok((call, want, token.unwrap_or_default()))
             });
         match outcome {
-            Ok((call, facts, token)) => {
+            Ok((call, want, token)) => {
+                let facts = if want == Want::Time { Some(now) } else { self.facts(want) };
+                let Some(facts) = facts else { return self.refuse(out_of_reach()) };
                 if matches!(call, Call::Tickers { .. }) {
                     let of = |symbol: SymbolId| facts.tickers.get(symbol.0 as usize).copied().flatten();
                     return web(rest.tickers(
@@ -426,5 +424,23 @@ mod tests {
         counts.are_closed.store(true, Relaxed);
         assert_eq!(ask(&desk, "/api/v3/time", "").status, 503);
         assert_eq!(counted(&counts), [2, 1]);
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_is_no_limit_of_the_venue() {
+        let listing = Listing::synthetic(2, Seed::new(1));
+        for venue in [Venue::Binance, Venue::Okx, Venue::Bybit] {
+            let symbol = venue.symbol(&listing, &listing.instruments[0]);
+            let (path, query) = match venue {
+                Venue::Binance => ("/api/v3/depth", format!("symbol={symbol}")),
+                Venue::Okx => ("/api/v5/market/ticker", format!("instId={symbol}")),
+                _ => ("/v5/market/tickers", format!("category=spot&symbol={symbol}")),
+            };
+            let (desk, counts) = desk(1);
+            let answer = ask(&desk, path, &query);
+            assert_eq!(answer.status, 503, "{venue}: {}", String::from_utf8_lossy(&answer.body));
+            assert!(answer.headers.contains(&("Retry-After".into(), "1".into())), "{venue}");
+            assert_eq!(counted(&counts), [1, 1], "{venue}");
+        }
     }
 }
