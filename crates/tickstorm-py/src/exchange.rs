@@ -68,7 +68,8 @@ impl Exchange {
                 });
                 tell();
                 let was_told_to_end = || lock(&shared).early.is_some();
-                exchange.start_watched(was_told_to_end, |came| seen.came.store(came, Relaxed))
+                exchange
+                    .start_watched(was_told_to_end, |waiting| seen.came.store(waiting.subscribed, Relaxed))
             });
             let result = exchange.map(|run| follow(&shared, run));
             lock(&shared).result = Some(result.map_err(|error| chain(&error)));

@@ -11,9 +11,9 @@ use tickstorm_venue::{Conduct, Decoded, Decoder, Fault, Protocol, Replica, Rest,
 
 use super::choice::{ConsumeChannel, topics};
 use super::etiquette::{self, Etiquette, Ids, MS, S, Snapshots};
-use super::refused::reason;
 use super::report::ConsumeEnd;
 use super::tally::{Ages, FirstStates, Tally, made_unix_ns};
+use crate::refused::reason;
 
 /// A reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -487,7 +487,8 @@ impl Desk {
                 Reply::Subscribed { id, .. } => self.on_subscribed(now, id),
                 Reply::Subscriptions { .. } => self.tally.acknowledged += 1,
                 Reply::Refused(refused) => {
-                    self.tally.fault(now.run_ns, None, REFUSED, || reason(&refused));
+                    let text = || format!("the server refuses a request: {}", reason(&refused));
+                    self.tally.fault(now.run_ns, None, REFUSED, text);
                 }
                 Reply::Pong { .. } => self.tally.pongs += 1,
                 Reply::Heartbeat { .. } => self.tally.heartbeats += 1,

@@ -71,6 +71,8 @@ pub(super) struct Floor<T> {
     blotters: BTreeMap<AccountId, Blotter>,
     pub(super) keys: Arc<[Keys]>,
     came: u32,
+    /// What was refused last, for who wonders why nobody has subscribed.
+    pub(super) last_refused: Option<Refused>,
 
     turn: Turn,
     scratch: Scratch,
@@ -292,6 +294,7 @@ impl<T: Read + Write> Floor<T> {
             blotters: spec.keys.iter().map(|key| (key.credential.account, Blotter::default())).collect(),
             keys,
             came: 0,
+            last_refused: None,
             turn: Turn::new(),
             scratch: Scratch::default(),
             dirty: Vec::new(),

@@ -17,9 +17,13 @@ use tickstorm_net::{
 };
 use tickstorm_venue::decoded::AssetBalance;
 
-use crate::outlet::{LaneState, Markets, Notice, Outlet, Taken};
+use crate::{
+    outlet::{LaneState, Markets, Notice, Outlet, Taken},
+    refused::reason,
+};
 
 use super::{
+    Waiting,
     client::Cause,
     desk::{Ask, Asks, Facts, Want},
     floor::{Books, Entrance, Floor, PastClients},
@@ -117,9 +121,19 @@ impl ServeOutlet {
         &self.floor.spec
     }
 
-    /// Clients with a subscription.
-    pub(super) fn subscribed(&self) -> usize {
-        self.floor.subscribed()
+    /// Who has come, and who has subscribed.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting {
+            subscribed: self.floor.subscribed(),
+            connected: self.floor.keys().count(),
+            last_refused: self.floor.last_refused.as_ref().map(reason),
+        }
+    }
+
+    /// The clock will not start: who has come is told, and nobody else is let in.
+    pub(super) fn close_early(&mut self) {
+        self.counts.are_closed.store(true, Relaxed);
+        self.take_leave();
     }
 
     /// Whether some client does this and that while the market stands still.

@@ -101,6 +101,7 @@ impl<T: Read + Write> Floor<T> {
         if let Some(client) = self.client_mut(key) {
             client.tally.refused += 1;
         }
+        self.last_refused = Some(refused.clone());
         self.reply(key, &Reply::Refused(refused), now_ns);
     }
 
