@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use tickstorm::serve::{ApiKey, VenueOptions};
 use tickstorm_market::AccountId;
 use tickstorm_net::frame::Incoming;
-use tickstorm_net::{HttpVersion, Link, RequestHead, Silence};
+use tickstorm_net::{Carrier, HttpVersion, Link, RequestHead, Silence};
 use tickstorm_venue::access::{Credential, Keys, SignedRequest};
 use tickstorm_venue::protocol::{Endpoint, Login, Request};
 use tickstorm_venue::route::{Asked, Entry, Route, route};
@@ -98,6 +98,8 @@ struct Wire {
     said: VecDeque<u8>,
     piece: usize,
 }
+
+impl Carrier for Wire {}
 
 impl Read for Wire {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {

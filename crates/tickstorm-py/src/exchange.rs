@@ -65,7 +65,8 @@ impl Exchange {
                     authority: exchange.authority_pem().map(str::to_owned),
                 });
                 tell();
-                exchange.start_watched(|| remote.has_early_order(), |came| seen.came.store(came, Relaxed))
+                let seen_to_come = |waiting: &serve::Waiting| seen.came.store(waiting.subscribed, Relaxed);
+                exchange.start_watched(|| remote.has_early_order(), seen_to_come)
             });
             result.leave(run.map(|run| follow(remote, run)).map_err(|error| chain(&error)));
             tell();

@@ -36,10 +36,13 @@ pub struct Served {
     pub snapshot_requests: u64,
     /// Connections that were closed at once, because there were too many.
     pub turned_away: u64,
-    /// Everybody who connected, in the order in which they came; the first thousand.
+    /// Everybody who connected, in the order in which they came. Of more than a thousand those are told of who matter
+    /// most: who was cut off as too slow, then who was owed something, of these the furthest behind.
     pub clients: Vec<Client>,
     /// Clients beyond those.
     pub clients_left_out: u64,
+    /// What the verdict goes by of those; null if everybody is told of.
+    pub left_out: Option<LeftOut>,
     /// What clients that told their books were right about.
     pub books: Vec<BookGrade>,
 }
@@ -115,6 +118,23 @@ pub struct Client {
     pub last: Backlog,
 }
 
+/// Clients that are not told of one by one, all together. Ages are of those who were owed something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// Those who were owed something.
+    pub owed_something: u64,
+    /// Messages owed to them.
+    pub owed: u64,
+    /// Those who were cut off as too slow.
+    pub cut_off: u64,
+    /// How far behind one of them was at its worst, ms.
+    pub worst_age_ms: Option<f64>,
+    /// How far behind one of them was when the feed stopped, ms; null if that is known of nobody.
+    pub last_age_ms: Option<f64>,
+    /// What that is: exact only if it is for each of them.
+    pub last_basis: Basis,
+}
+
 /// Messages of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfKind {
@@ -171,7 +191,7 @@ pub struct Backlog {
     pub our_kernel_ms: Option<f64>,
     /// The same with those that the client had not read; null if the client is not on this host.
     pub unread_ms: Option<f64>,
-    /// The age of the oldest ping without an answer, ms.
+    /// The age of the oldest ping behind messages without an answer, ms; 0 for a client that never answers any.
     pub unanswered_ms: f64,
     /// Bytes in tickstorm's own queue.
     pub our_queue_bytes: u64,

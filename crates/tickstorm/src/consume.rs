@@ -21,7 +21,6 @@ mod address;
 mod choice;
 mod drive;
 mod etiquette;
-mod refused;
 mod report;
 mod session;
 mod tally;

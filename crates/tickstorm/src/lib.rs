@@ -46,6 +46,7 @@ mod pacer;
 mod plan;
 pub mod portrait;
 mod push;
+mod refused;
 mod reply;
 pub mod ruler;
 mod run;

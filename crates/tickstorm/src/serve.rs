@@ -30,7 +30,7 @@ pub use tickstorm_venue::{
 };
 
 use std::{
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, mpsc},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -94,10 +94,10 @@ pub enum ServeError {
     #[error("cannot watch sockets")]
     System(#[source] io::Error),
     /// Not enough clients came in time.
-    #[error("{came} of {wanted} clients came and subscribed within {within:?}")]
+    #[error("{} of {wanted} clients came and subscribed within {within:?}{waiting}", waiting.subscribed)]
     NobodyCame {
-        /// Clients with a subscription.
-        came: usize,
+        /// Who came.
+        waiting: Waiting,
         /// Clients that were waited for.
         wanted: u32,
         /// How long.
@@ -112,6 +112,33 @@ pub enum ServeError {
     /// The run could not start.
     #[error(transparent)]
     Start(#[from] StartError),
+}
+
+/// Who is there while clients are waited for. Its text is what there is to say beyond the number of subscribers: empty, or
+/// to be put behind that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Clients with a subscription.
+    pub subscribed: usize,
+    /// Clients that are connected, those among them.
+    pub connected: usize,
+    /// What was refused last on a socket, and why.
+    pub last_refused: Option<String>,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let idle = self.connected.saturating_sub(self.subscribed);
+        if idle > 0 {
+            write!(f, "; {idle} connected without a subscription")?;
+        }
+        if let Some(refused) = &self.last_refused {
+            // It has the client's own words in it, which may be anything.
+            let printable = refused.chars().map(|c| if c.is_control() { '?' } else { c });
+            write!(f, "; last refused: {}", printable.take(REFUSED_MAX).collect::<String>())?;
+        }
+        Ok(())
+    }
 }
 
 impl Exchange {
@@ -189,29 +216,31 @@ impl Exchange {
         self.start_watched(is_enough, |_| {})
     }
 
-    /// The same; `on_wait` is told from time to time how many clients have come.
+    /// The same; `on_wait` is told from time to time who has come.
     pub fn start_watched(
         mut self,
         mut is_enough: impl FnMut() -> bool,
-        mut on_wait: impl FnMut(usize),
+        mut on_wait: impl FnMut(&Waiting),
     ) -> Result<Run, ServeError> {
         let spec = self.outlet.spec();
         let (wanted, wait_for, calm) = (spec.clients, spec.wait_for, spec.calm());
         let began = Instant::now();
         let mut next_word = began;
         loop {
-            let came = self.outlet.subscribed();
-            if came >= wanted as usize {
+            let waiting = self.outlet.waiting();
+            if waiting.subscribed >= wanted as usize {
                 break;
             }
             if is_enough() {
+                self.outlet.close_early();
                 return Err(ServeError::Interrupted { wanted });
             }
             if let Some(within) = wait_for.filter(|&wait_for| began.elapsed() >= wait_for) {
-                return Err(ServeError::NobodyCame { came, wanted, within });
+                self.outlet.close_early();
+                return Err(ServeError::NobodyCame { waiting, wanted, within });
             }
             if Instant::now() >= next_word {
-                on_wait(came);
+                on_wait(&waiting);
                 next_word = Instant::now() + WORD_EVERY;
             }
             self.outlet.attend(&self.markets, ATTEND);
@@ -250,3 +279,6 @@ const ATTEND: Duration = Duration::from_millis(20);
 
 /// How often it is said who is waited for.
 const WORD_EVERY: Duration = Duration::from_millis(200);
+
+/// Characters of what was refused that are told.
+const REFUSED_MAX: usize = 200;

@@ -168,13 +168,18 @@ fn latency_threshold(limit: &spec::Threshold, latency: &Histogram, net: &Histogr
 /// How far behind the slowest client was. What is only known to be at least so much cannot hold a limit.
 fn age_threshold(limit: &spec::Threshold, served: Option<&Served>) -> Threshold {
     let clients = served.map(|served| &served.clients[..]).unwrap_or_default();
-    let known = |client: &Client| {
-        let last = client.last.age_ms.unwrap_or(0.0);
-        client.worst.age_ms.map_or(last, |worst| worst.max(last))
+    let others = served.and_then(|served| served.left_out.as_ref()).filter(|others| others.owed > 0);
+    let known = |worst_ms: Option<f64>, last_ms: Option<f64>| {
+        let last_ms = last_ms.unwrap_or(0.0);
+        worst_ms.map_or(last_ms, |worst_ms| worst_ms.max(last_ms))
     };
     let limit_ms = limit.limit / 1e6;
-    let value = clients.iter().filter(|client| client.owed > 0).map(known).reduce(f64::max);
-    let is_certain = clients.iter().all(|client| client.owed == 0 || client.last.basis == Basis::Exact);
+    let told = clients.iter().filter(|client| client.owed > 0);
+    let ages = told.clone().map(|client| known(client.worst.age_ms, client.last.age_ms));
+    let value =
+        ages.chain(others.map(|others| known(others.worst_age_ms, others.last_age_ms))).reduce(f64::max);
+    let mut bases = told.map(|client| client.last.basis).chain(others.map(|others| others.last_basis));
+    let is_certain = bases.all(|basis| basis == Basis::Exact);
     Threshold {
         metric: AGE.into(),
         limit_text: format!("<= {}", format::duration_ms(limit_ms)),
@@ -194,7 +199,12 @@ fn age_threshold(limit: &spec::Threshold, served: Option<&Served>) -> Threshold 
 fn cut_off(served: Option<&Served>) -> Option<Reason> {
     let clients = served.map(|served| &served.clients[..]).unwrap_or_default();
     let is_cut_off = |client: &&Client| client.ended.as_ref().is_some_and(|ended| ended.cause == "too_slow");
-    let all: Vec<String> = clients.iter().filter(is_cut_off).map(|client| client.id.to_string()).collect();
+    let mut all: Vec<String> =
+        clients.iter().filter(is_cut_off).map(|client| client.id.to_string()).collect();
+    let others = served.and_then(|served| served.left_out.as_ref()).map_or(0, |others| others.cut_off);
+    if others > 0 {
+        all.push(format!("and {others} more"));
+    }
     match &all[..] {
         [] => None,
         [one] => Some(plain(format!("client {one} was too slow and was cut off"))),
@@ -287,6 +297,7 @@ const MOST_OVERDUE: f64 = 0.01;
 #[cfg(test)]
 mod tests {
     use tickstorm_load::{Dropped, RecordingSpec, Timing};
+    use tickstorm_report::{LeftOut, Traffic};
 
     use super::*;
 
@@ -414,5 +425,46 @@ mod tests {
         assert_eq!(outcome(grounds(&nothing)), Outcome::Inconclusive);
         let some = recording([(0, 1, false)]);
         assert_eq!(outcome(Grounds { was_stopped_by_hand: true, ..grounds(&some) }), Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn clients_that_are_not_told_of_one_by_one_are_judged_too() {
+        let some = recording([(0, 1, false)]);
+        let limits = ["age<500ms".parse().unwrap()];
+        let judged = |left_out: LeftOut| {
+            let served = Served {
+                address: String::new(),
+                cadence: String::new(),
+                slow_client: String::new(),
+                client_queue_bytes: 0,
+                market_messages: 0,
+                market_rate: 0.0,
+                delivered: Traffic::default(),
+                http_requests: 0,
+                http_refused: 0,
+                snapshot_requests: 0,
+                turned_away: 0,
+                clients: Vec::new(),
+                clients_left_out: 9,
+                left_out: Some(left_out),
+                books: Vec::new(),
+            };
+            outcome(Grounds { thresholds: &limits, served: Some(&served), ..grounds(&some) })
+        };
+        let kept_up = LeftOut {
+            owed_something: 9,
+            owed: 9,
+            cut_off: 0,
+            worst_age_ms: Some(10.0),
+            last_age_ms: Some(20.0),
+            last_basis: Basis::Exact,
+        };
+        assert_eq!(judged(kept_up.clone()), Outcome::Pass);
+        assert_eq!(judged(LeftOut { last_age_ms: Some(600.0), ..kept_up.clone() }), Outcome::Fail);
+        assert_eq!(judged(LeftOut { worst_age_ms: Some(600.0), ..kept_up.clone() }), Outcome::Fail);
+        assert_eq!(judged(LeftOut { cut_off: 1, ..kept_up.clone() }), Outcome::Fail);
+        for last_basis in [Basis::LowerBound, Basis::Unknown] {
+            assert_eq!(judged(LeftOut { last_basis, ..kept_up.clone() }), Outcome::Inconclusive);
+        }
     }
 }

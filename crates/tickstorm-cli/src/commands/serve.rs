@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use tickstorm::{
     ExportCadence, Plan,
-    serve::{ApiKey, CLIENT_QUEUES, Exchange, Publishing, ServeSpec, TlsChoice},
+    serve::{ApiKey, CLIENT_QUEUES, Exchange, Publishing, ServeSpec, TlsChoice, Waiting},
 };
 use tickstorm_report::format;
 
@@ -67,10 +67,13 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
     }
     let start = move || {
         let mut said = None;
-        let on_wait = |came: usize| {
-            if !is_quiet && said != Some(came) {
-                said = Some(came);
-                say(&format!("tickstorm: waiting for clients, {came} of {clients} have subscribed\n"));
+        let on_wait = |waiting: &Waiting| {
+            if !is_quiet && said.as_ref() != Some(waiting) {
+                said = Some(waiting.clone());
+                let came = waiting.subscribed;
+                say(&format!(
+                    "tickstorm: waiting for clients, {came} of {clients} have subscribed{waiting}\n"
+                ));
             }
         };
         exchange.start_watched(|| false, on_wait).map_err(|error| chain(&error))

@@ -184,6 +184,29 @@ const WRONG: [(&str, &str, &str); 20] = [
 ];
 
 #[test]
+fn who_came_and_was_refused_is_told_of_and_taken_leave_of() {
+    let exchange = Exchange::open(&["--clients", "1", "--wait-for", "2s"]);
+    let mut client = exchange.connect("/kraken/v2");
+    say(&mut client, r#"{"method":"subscribe","params":{"channel":"trade","symbol":["NOPE/USD"]}}"#);
+    await_text(&mut client, &[r#""error""#]);
+    let goodbye = loop {
+        match client.read() {
+            Ok(Message::Close(frame)) => break frame.expect("there is a code"),
+            Ok(_) => {}
+            Err(error) => panic!("{error} instead of a close frame"),
+        }
+    };
+    assert_eq!(goodbye.code, CloseCode::Away);
+    // The answer to the close frame is on its way with the next call.
+    assert!(matches!(client.read(), Err(Error::ConnectionClosed)));
+    let output = exchange.program.finish();
+    assert_eq!((output.code, &*output.stdout), (1, ""), "{output:?}");
+    for part in ["0 of 1 clients", "1 connected without a subscription", "last refused: ", "NOPE/USD"] {
+        assert!(output.stderr.contains(part), "{part:?} is missing: {output:?}");
+    }
+}
+
+#[test]
 fn a_right_client_is_served_well_among_wrong_ones() {
     let exchange = Exchange::open(&["--duration", "9s", "--clients", "2"]);
     let url = exchange.address.to_string();

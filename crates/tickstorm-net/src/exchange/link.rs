@@ -43,6 +43,8 @@ pub struct Link<T> {
     pieces: Vec<Range<usize>>,
     notes: Vec<Note>,
     pushed_in_turn: usize,
+    /// Market messages that were ever pushed.
+    told: u64,
     queue: VecDeque<Segment>,
     queued: usize,
     /// Bytes that were ever offered to the kernel, and those that it took.
@@ -135,6 +137,7 @@ impl<T: Carrier> Link<T> {
             pieces: Vec::new(),
             notes: Vec::new(),
             pushed_in_turn: 0,
+            told: 0,
             queue: VecDeque::new(),
             queued: 0,
             offered: 0,
@@ -173,6 +176,7 @@ impl<T: Carrier> Link<T> {
     #[inline]
     fn note(&mut self, frame: Range<usize>, due_ns: u64, messages: u32, is_held: bool) {
         self.pushed_in_turn += frame.len();
+        self.told += u64::from(messages);
         match self.pieces.last_mut() {
             Some(last) if last.end == frame.start => last.end = frame.end,
             _ => self.pieces.push(frame),
@@ -219,6 +223,11 @@ impl<T: Carrier> Link<T> {
     pub fn messages_pushed(&self, epoch: u8) -> u64 {
         let of_epoch = self.notes.iter().filter(|note| note.epoch == epoch);
         of_epoch.map(|note| u64::from(note.messages)).sum()
+    }
+
+    /// Market messages that were ever pushed, those of this turn among them.
+    pub fn told(&self) -> u64 {
+        self.told
     }
 
     /// Bytes that wait here for the kernel, those of this turn left out.

@@ -227,12 +227,17 @@ impl Consumer {
 
     fn take_answers(&mut self) {
         while let Some((symbol, answer)) = self.fetcher.answer() {
-            let answer = answer.map_err(|error| NoAnswer { reason: chain(&error), retry_after_ns: None });
+            let answer = answer.map_err(|error| NoAnswer {
+                reason: chain(&error),
+                retry_after_ns: None,
+                is_unavailable: false,
+            });
             let body = answer.as_ref().map_err(NoAnswer::clone).and_then(|answer| match answer.status {
                 200 => Ok(&*answer.body),
                 status => Err(NoAnswer {
                     reason: format!("status {status}, expected 200: {}", excerpt(&answer.body)),
                     retry_after_ns: answer.retry_after_s.map(|seconds| seconds.saturating_mul(etiquette::S)),
+                    is_unavailable: status == 503,
                 }),
             });
             self.session.fetched(self.clock.now(), symbol, body);

@@ -11,9 +11,9 @@ use tickstorm_venue::{Conduct, Decoded, Decoder, Fault, Protocol, Replica, Rest,
 
 use super::choice::{ConsumeChannel, topics};
 use super::etiquette::{self, Etiquette, Ids, MS, S, Snapshots};
-use super::refused::reason;
 use super::report::ConsumeEnd;
 use super::tally::{Ages, FirstStates, Tally, made_unix_ns};
+use crate::refused::reason;
 
 /// A reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,6 +95,8 @@ pub(super) struct NoAnswer {
     pub(super) reason: String,
     /// As long as the server wants to be left alone.
     pub(super) retry_after_ns: Option<u64>,
+    /// Whether the server says that it is not there for anybody now, as one does that is about to close.
+    pub(super) is_unavailable: bool,
 }
 
 /// A client's conversation with one server. Everything that it decides depends on what it is told and when; it begins by
@@ -196,10 +198,20 @@ struct Fetches {
     under_way: Option<SymbolId>,
     due_ns: u64,
     failures: u32,
+    /// Answers that are faults only if the server goes on after them.
+    excused: Vec<Excused>,
     limit: u32,
     weight: u64,
     budget: u64,
     budget_ns: u64,
+}
+
+/// A snapshot that could not be had because the server was not there for anybody.
+#[derive(Debug)]
+struct Excused {
+    at: Moment,
+    symbol: SymbolId,
+    reason: String,
 }
 
 /// What is known of a message while its parts are read.
@@ -475,7 +487,8 @@ impl Desk {
                 Reply::Subscribed { id, .. } => self.on_subscribed(now, id),
                 Reply::Subscriptions { .. } => self.tally.acknowledged += 1,
                 Reply::Refused(refused) => {
-                    self.tally.fault(now.run_ns, None, REFUSED, || reason(&refused));
+                    let text = || format!("the server refuses a request: {}", reason(&refused));
+                    self.tally.fault(now.run_ns, None, REFUSED, text);
                 }
                 Reply::Pong { .. } => self.tally.pongs += 1,
                 Reply::Heartbeat { .. } => self.tally.heartbeats += 1,
@@ -548,14 +561,18 @@ impl Desk {
             let unread = |error: tickstorm_venue::DecodeError| NoAnswer {
                 reason: format!("cannot be read: {error}"),
                 retry_after_ns: None,
+                is_unavailable: false,
             };
             self.rest.read_depth(symbol, body).map_err(unread)
         });
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
-            Err(NoAnswer { reason, retry_after_ns }) => {
+            Err(NoAnswer { reason, retry_after_ns, is_unavailable }) => {
                 self.tally.fetches_failed += 1;
-                self.fault(now, Some(symbol), NO_SNAPSHOT, || reason);
+                self.fetches.excused.push(Excused { at: now, symbol, reason });
+                if !is_unavailable {
+                    self.excuse_no_more();
+                }
                 let wait_ns = backoff_ns(self.fetches.failures).max(retry_after_ns.unwrap_or(0));
                 self.fetches.failures += 1;
                 self.fetches.due_ns = now.run_ns + wait_ns;
@@ -567,7 +584,15 @@ impl Desk {
         };
         self.fetches.failures = 0;
         self.tally.fetched += 1;
+        self.excuse_no_more();
         self.seed(now, &snapshot);
+    }
+
+    /// The server goes on: that it was not there was a fault.
+    fn excuse_no_more(&mut self) {
+        for Excused { at, symbol, reason } in std::mem::take(&mut self.fetches.excused) {
+            self.fault(at, Some(symbol), NO_SNAPSHOT, || reason);
+        }
     }
 
     /// Puts a snapshot in its place among the updates that were held for it.
@@ -795,6 +820,7 @@ impl Desk {
         self.requests.clear();
         self.asked.clear();
         self.fetches.waiting.clear();
+        self.fetches.excused.clear();
     }
 
     /// Forgets what the connection said.
@@ -831,6 +857,10 @@ impl Desk {
         if self.etiquette.ping_every_ns.is_some_and(|every| now_ns - self.last_ping_ns >= every) {
             self.last_ping_ns = now_ns;
             self.request(|id| Request::Ping { id });
+        }
+        let excused_at_ns = self.fetches.excused.first().map(|excused| excused.at.run_ns);
+        if excused_at_ns.is_some_and(|at_ns| now_ns - at_ns >= CLOSING_PATIENCE_NS) {
+            self.excuse_no_more();
         }
         self.ask_again(now);
     }
@@ -921,6 +951,7 @@ impl Fetches {
             under_way: None,
             due_ns: 0,
             failures: 0,
+            excused: Vec::new(),
             limit,
             weight,
             budget: WEIGHT_AT_ONCE,
@@ -957,6 +988,10 @@ const LASTING_NS: u64 = 10 * S;
 
 /// A snapshot that was subscribed to has so long to come.
 const SNAPSHOT_PATIENCE_NS: u64 = 10 * S;
+
+/// A server that answers nobody by HTTP any more, because it is about to close, has so long to take its leave. That of
+/// `tickstorm serve` watches its clients for ten seconds before.
+const CLOSING_PATIENCE_NS: u64 = 20 * S;
 
 /// A snapshot is fetched after so long, even if the subscription was not acknowledged.
 const FETCH_AT_LAST_NS: u64 = 2 * S;

@@ -156,20 +156,19 @@ impl Desk {
 
     fn answer_rest(&self, route: &Route, request: &WebRequest) -> WebAnswer {
         if self.counts.are_closed.load(Relaxed) {
-            return run_is_over();
+            return self.refuse(run_is_over());
         }
         let rest = &self.rests[route.venue as usize];
-        let Some(now) = self.facts(Want::Time) else { return out_of_reach() };
+        let Some(now) = self.facts(Want::Time) else { return self.refuse(out_of_reach()) };
         let weight = weight(route, request);
         let meter = |meter: &mut AddressMeter, now_ns| meter.on_request(now_ns, weight);
         if let Some((status, retry_after_s)) = self.overstep(route.venue, request.peer.ip(), meter) {
-            self.counts.refused.fetch_add(1, Relaxed);
             let mut answer = web(rest.refuse(&RestError::TooFrequent, now.now_unix_ns));
             answer.status = status;
-            return match retry_after_s {
+            return self.refuse(match retry_after_s {
                 Some(seconds) => answer.with("Retry-After", seconds.to_string()),
                 None => answer,
-            };
+            });
         }
         let outcome = rest
             .read_request(&HttpRequest {
@@ -189,16 +188,14 @@ impl Desk {
                     (Call::Tickers { .. }, _) => Want::Tickers,
                     _ => Want::Time,
                 };
-                let facts = if want == Want::Time { Some(now.clone()) } else { self.facts(want) };
                 let token =
                     owner.and_then(|account| self.keys[route.venue as usize].token(account, real_unix_ms()));
-                match facts {
-                    Some(facts) => Ok((call, facts, token.unwrap_or_default())),
-                    None => Err(RestError::TooFrequent),
-                }
+                Ok((call, want, token.unwrap_or_default()))
             });
         match outcome {
-            Ok((call, facts, token)) => {
+            Ok((call, want, token)) => {
+                let facts = if want == Want::Time { Some(now) } else { self.facts(want) };
+                let Some(facts) = facts else { return self.refuse(out_of_reach()) };
                 if matches!(call, Call::Tickers { .. }) {
                     let of = |symbol: SymbolId| facts.tickers.get(symbol.0 as usize).copied().flatten();
                     return web(rest.tickers(
@@ -220,11 +217,14 @@ impl Desk {
                     },
                 ))
             }
-            Err(error) => {
-                self.counts.refused.fetch_add(1, Relaxed);
-                web(rest.refuse(&error, now.now_unix_ns))
-            }
+            Err(error) => self.refuse(web(rest.refuse(&error, now.now_unix_ns))),
         }
+    }
+
+    /// Counts an answer that is an error: not every venue says so in the status.
+    fn refuse(&self, answer: WebAnswer) -> WebAnswer {
+        self.counts.refused.fetch_add(1, Relaxed);
+        answer
     }
 
     /// Whose request it is.
@@ -371,3 +371,76 @@ const MOST_ADDRESSES: usize = 10_000;
 
 /// How long a request waits for the engine.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tickstorm_net::Desk as _;
+    use tickstorm_random::Seed;
+
+    use super::*;
+
+    /// A desk before an engine that answers so many questions and then none, and what it counts.
+    fn desk(answers: usize) -> (Desk, Arc<Asks>) {
+        let (listing, spec) = (Listing::synthetic(2, Seed::new(1)), ServeSpec::default());
+        let keys: Vec<Keys> = Venue::ALL.iter().map(|&venue| Keys::new(venue)).collect();
+        let (asks, asked) = mpsc::channel();
+        let poller = Arc::new(Poller::new().expect("the system has pollers"));
+        let counts = Arc::new(Asks::default());
+        thread::spawn(move || {
+            for ask in asked.iter().take(answers) {
+                let Ask::Facts { reply, .. } = ask else { panic!("nobody was to ask for anything else") };
+                let facts = Facts { now_unix_ns: 0, book: None, balances: None, tickers: Vec::new() };
+                // Who asked may have gone.
+                let _ = reply.send(facts);
+            }
+        });
+        (Desk::new(&listing, (&spec, 0), keys.into(), asks, poller, Arc::clone(&counts)), counts)
+    }
+
+    fn ask(desk: &Desk, path: &str, query: &str) -> WebAnswer {
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        desk.answer(WebRequest {
+            method: "GET".into(),
+            path: path.into(),
+            query: query.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            peer: nowhere,
+            local: nowhere,
+            is_tls: false,
+        })
+    }
+
+    fn counted(counts: &Asks) -> [u64; 2] {
+        [counts.requests.load(Relaxed), counts.refused.load(Relaxed)]
+    }
+
+    #[test]
+    fn who_asks_an_exchange_that_closes_is_refused_and_counted() {
+        let (desk, counts) = desk(1);
+        assert_eq!(ask(&desk, "/api/v3/time", "").status, 200);
+        counts.are_closed.store(true, Relaxed);
+        assert_eq!(ask(&desk, "/api/v3/time", "").status, 503);
+        assert_eq!(counted(&counts), [2, 1]);
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_is_no_limit_of_the_venue() {
+        let listing = Listing::synthetic(2, Seed::new(1));
+        for venue in [Venue::Binance, Venue::Okx, Venue::Bybit] {
+            let symbol = venue.symbol(&listing, &listing.instruments[0]);
+            let (path, query) = match venue {
+                Venue::Binance => ("/api/v3/depth", format!("symbol={symbol}")),
+                Venue::Okx => ("/api/v5/market/ticker", format!("instId={symbol}")),
+                _ => ("/v5/market/tickers", format!("category=spot&symbol={symbol}")),
+            };
+            let (desk, counts) = desk(1);
+            let answer = ask(&desk, path, &query);
+            assert_eq!(answer.status, 503, "{venue}: {}", String::from_utf8_lossy(&answer.body));
+            assert!(answer.headers.contains(&("Retry-After".into(), "1".into())), "{venue}");
+            assert_eq!(counted(&counts), [1, 1], "{venue}");
+        }
+    }
+}

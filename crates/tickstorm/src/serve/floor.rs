@@ -5,6 +5,7 @@
 //! schedule, and *wire time* is what messages carry, as time since the Unix time of the publishers' start.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -16,7 +17,7 @@ use tickstorm_net::{
     frame::{Incoming, Opcode},
     observe::PingProbe,
 };
-use tickstorm_report::Summary;
+use tickstorm_report::{LeftOut, Summary};
 use tickstorm_venue::{
     Blotter, Rest, Venue,
     access::Keys,
@@ -35,6 +36,7 @@ use super::{
     gauge::{Ages, Seen},
     grade::Grader,
     outlet::TURN_BYTES,
+    results,
     shop::Shop,
     spec::{ServeSpec, SlowClient},
     tick::VENUE_PING,
@@ -68,6 +70,8 @@ pub(super) struct Floor<T> {
     blotters: BTreeMap<AccountId, Blotter>,
     pub(super) keys: Arc<[Keys]>,
     came: u32,
+    /// What was refused last, for who wonders why nobody has subscribed.
+    pub(super) last_refused: Option<Refused>,
 
     turn: Turn,
     scratch: Scratch,
@@ -147,32 +151,63 @@ impl Reader {
     }
 }
 
-/// Clients that are gone: the first of them each for itself, and all together.
+/// Clients that are gone: those who matter most each for itself, and all together.
 #[derive(Debug, Default)]
 pub(super) struct PastClients {
     pub kept: Vec<Past>,
     pub left_out: u64,
+    /// What the verdict needs of those that are not kept.
+    pub together: Option<LeftOut>,
     /// Of all of them: market events, frames and bytes.
     pub delivered: [u64; 3],
 }
 
 impl PastClients {
-    /// Whether a client that is gone is among those that are told of one by one. The last ones are found first.
-    pub(super) fn remembers(&self, key: usize) -> bool {
-        self.kept.iter().rev().any(|client| client.key == key)
-    }
-
-    fn add(&mut self, client: Past) {
+    pub(super) fn add(&mut self, client: Past) {
         let Tally { delivered, folded, frames, bytes, .. } = client.tally;
         for (sum, more) in self.delivered.iter_mut().zip([delivered + folded, frames, bytes]) {
             *sum += more;
         }
-        // Clients that come and go without end must not fill the memory.
-        if self.kept.len() < MOST_PAST {
-            self.kept.push(client);
-        } else {
-            self.left_out += 1;
+        self.kept.push(client);
+    }
+
+    /// Keeps what was seen of the last clients that are gone.
+    pub(super) fn saw(&mut self, seen: Vec<(usize, Seen)>) {
+        let first = self.kept.len() - seen.len();
+        for (past, (key, seen)) in self.kept[first..].iter_mut().zip(seen) {
+            debug_assert_eq!(past.key, key, "clients are seen off in the order in which they ended");
+            past.seen = seen;
         }
+    }
+
+    /// Clients that come and go without end must not fill the memory. To be called once it is known what was seen of all.
+    pub(super) fn make_room(&mut self) {
+        // Not at every client: they are put in order each time.
+        if self.kept.len() >= 2 * MOST_PAST {
+            self.keep(MOST_PAST);
+        }
+    }
+
+    /// Keeps so many, and of the others what the verdict needs.
+    fn keep(&mut self, most: usize) {
+        if self.kept.len() <= most {
+            return;
+        }
+        self.kept.sort_by_cached_key(|past| {
+            let was_cut_off = past.tally.end.as_ref().is_some_and(|end| end.cause == Cause::TooSlow);
+            Reverse((was_cut_off, past.tally.owed > 0, results::age_ns(past), Reverse(past.number)))
+        });
+        for past in self.kept.drain(most..) {
+            self.left_out += 1;
+            results::leave_out(&mut self.together, &past);
+        }
+    }
+
+    /// The clients that are told of, in the order in which they came.
+    pub(super) fn told(mut self) -> Self {
+        self.keep(MOST_PAST);
+        self.kept.sort_by_key(|past| past.number);
+        self
     }
 }
 
@@ -258,6 +293,7 @@ impl<T: Carrier> Floor<T> {
             blotters: spec.keys.iter().map(|key| (key.credential.account, Blotter::default())).collect(),
             keys,
             came: 0,
+            last_refused: None,
             turn: Turn::new(),
             scratch: Scratch::default(),
             dirty: Vec::new(),
@@ -1056,8 +1092,8 @@ const ANSWERS_MOST: usize = 16 << 20;
 /// Reads of one client in a turn: one that talks without end is heard again when the others have had theirs.
 const READS_A_TURN: usize = 16;
 
-/// Clients that are gone and are remembered one by one.
-const MOST_PAST: usize = 1_000;
+/// Clients that are gone and are told of one by one.
+pub(super) const MOST_PAST: usize = 1_000;
 
 /// How long a client that is taken leave of has to answer.
 const LEAVE_NS: u64 = 2_000_000_000;

@@ -61,33 +61,19 @@ pub(super) struct Gallery {
     /// Asks both kernels about a connection.
     diag: Option<SocketDiag>,
     watches: BTreeMap<usize, Watch>,
-    /// What was seen of those that are gone.
-    seen: BTreeMap<usize, Seen>,
     is_feeding: bool,
 }
 
 impl Gallery {
     /// Without an observer, because the system gave no thread for it, nothing is seen.
     pub(super) fn new(observer: Option<Observer>) -> Self {
-        Self {
-            observer,
-            diag: SocketDiag::new().ok(),
-            watches: BTreeMap::new(),
-            seen: BTreeMap::new(),
-            is_feeding: false,
-        }
+        Self { observer, diag: SocketDiag::new().ok(), watches: BTreeMap::new(), is_feeding: false }
     }
 
     /// Nothing is seen at all.
     #[cfg(test)]
     pub(super) fn blind() -> Self {
-        Self {
-            observer: None,
-            diag: None,
-            watches: BTreeMap::new(),
-            seen: BTreeMap::new(),
-            is_feeding: false,
-        }
+        Self { observer: None, diag: None, watches: BTreeMap::new(), is_feeding: false }
     }
 
     pub(super) fn enter(&mut self, key: usize, local: SocketAddr, peer: SocketAddr) {
@@ -113,14 +99,9 @@ impl Gallery {
         self.watches.values().for_each(Watch::calm_ends);
     }
 
-    /// The connection is over; what was seen of its client is kept if somebody will ask for it.
-    pub(super) fn exit(&mut self, key: usize, is_remembered: bool) {
-        if let Some(watch) = self.watches.remove(&key).filter(|_| is_remembered) {
-            let seen = seen(watch.gauges());
-            if seen.pid.is_some() || seen.finding.is_some() {
-                self.seen.insert(key, seen);
-            }
-        }
+    /// The connection is over: what was seen of its client.
+    pub(super) fn exit(&mut self, key: usize) -> Seen {
+        self.watches.remove(&key).map(|watch| seen(watch.gauges())).unwrap_or_default()
     }
 
     /// What waits in both kernels now; some microseconds.
@@ -139,11 +120,6 @@ impl Gallery {
     /// Whether there is nothing more to be found out in the silence.
     pub(super) fn is_certain(&self) -> bool {
         self.watches.values().all(|watch| watch.gauges().finding().is_some())
-    }
-
-    /// What was seen of a client that has gone.
-    pub(super) fn take_seen(&mut self, key: usize) -> Seen {
-        self.seen.remove(&key).unwrap_or_default()
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) enum Grade {
     Unseen,
     /// Nothing is known of the symbol that far back.
     Unknown,
+    /// The book has only come to this change.
+    Ahead { update_id: u64 },
 }
 
 impl Grade {
@@ -52,6 +54,10 @@ impl Grade {
             Grade::Unknown => serde_json::json!({
                 "correct": null,
                 "reason": "nothing is known of the symbol at that sequence; what comes from now on is",
+            }),
+            Grade::Ahead { update_id } => serde_json::json!({
+                "correct": null,
+                "reason": format!("the book is only at {update_id}: the sequence is no number of its changes"),
             }),
         };
         value.to_string().into_bytes()
@@ -133,6 +139,8 @@ pub(super) struct Grader {
 struct Followed {
     bids: BTreeMap<u32, u64>,
     asks: BTreeMap<u32, u64>,
+    /// The last change.
+    update_id: u64,
     history: VecDeque<Best>,
 }
 
@@ -141,6 +149,7 @@ impl Followed {
         let mut it = Self {
             bids: book.bids.iter().copied().collect(),
             asks: book.asks.iter().copied().collect(),
+            update_id: book.update_id,
             history: VecDeque::new(),
         };
         it.remember(book.update_id, now_ns);
@@ -157,6 +166,7 @@ impl Followed {
         } else {
             levels.insert(change.price, change.quantity);
         }
+        self.update_id = change.update_id;
         self.remember(change.update_id, now_ns);
     }
 
@@ -231,16 +241,18 @@ impl Grader {
                 result.staleness.get_or_insert_with(Box::default).record(stale_ns);
             }
             Grade::Wrong { .. } | Grade::Unseen => result.wrong += 1,
-            Grade::Unknown => result.unknown += 1,
+            Grade::Unknown | Grade::Ahead { .. } => result.unknown += 1,
         }
         grade
     }
 
     fn find(&self, posted: &Posted, now_ns: u64) -> Grade {
-        let Some(Followed { history, .. }) = self.followed.get(&posted.symbol) else { return Grade::Unknown };
+        let Some(followed) = self.followed.get(&posted.symbol) else { return Grade::Unknown };
+        let Followed { history, update_id, .. } = followed;
         let until_ns = |index: usize| history.get(index + 1).map(|next| next.since_ns);
         let stale_ns = |index: usize| until_ns(index).map_or(0, |until_ns| now_ns.saturating_sub(until_ns));
         match posted.sequence {
+            Some(sequence) if sequence > *update_id => Grade::Ahead { update_id: *update_id },
             Some(sequence) => {
                 // The last of the changes up to there; some of the same number cannot be.
                 let after = history.partition_point(|best| best.update_id <= sequence);
@@ -356,11 +368,30 @@ mod tests {
         // A change behind the best prices leaves them.
         assert_eq!(grader.grade(&posted(Some(6), 10), now_ns), Grade::Right { stale_ns: 800 * MS });
         assert_eq!(grader.grade(&posted(Some(8), 10), now_ns), Grade::Wrong { bid: (11, 5), ask: (12, 7) });
-        assert_eq!(grader.grade(&posted(Some(90), 10), now_ns), Grade::Right { stale_ns: 0 });
+        assert_eq!(grader.grade(&posted(Some(10), 10), now_ns), Grade::Right { stale_ns: 0 });
         assert_eq!(grader.grade(&posted(None, 11), now_ns), Grade::Right { stale_ns: 700 * MS });
         assert_eq!(grader.grade(&posted(None, 12), now_ns), Grade::Unseen);
         let result = &grader.results[&("a".to_owned(), SymbolId(0))];
         assert_eq!((result.posts, result.correct, result.wrong, result.unknown), (8, 3, 2, 3));
+    }
+
+    #[test]
+    fn a_sequence_that_the_book_has_not_come_to_is_neither_right_nor_wrong() {
+        let mut grader = Grader::default();
+        grader.follow(&book(5), 0);
+        // A change behind the best prices counts.
+        let change = BookChange { update_id: 6, side: Side::Buy, price: 9, quantity: 4 };
+        grader.on_change(SymbolId(0), &change, MS);
+        assert_eq!(grader.grade(&posted(Some(6), 10), MS), Grade::Right { stale_ns: 0 });
+        for bid in [10, 12] {
+            assert_eq!(grader.grade(&posted(Some(200_000_001), bid), MS), Grade::Ahead { update_id: 6 });
+        }
+        let told: serde_json::Value =
+            serde_json::from_slice(&Grade::Ahead { update_id: 6 }.to_json()).unwrap();
+        assert_eq!(told["correct"], serde_json::Value::Null);
+        assert!(told["reason"].as_str().unwrap().contains("only at 6"), "{told}");
+        let result = &grader.results[&("a".to_owned(), SymbolId(0))];
+        assert_eq!((result.posts, result.correct, result.wrong, result.unknown), (3, 1, 0, 2));
     }
 
     proptest! {

@@ -17,9 +17,13 @@ use tickstorm_net::{
 };
 use tickstorm_venue::decoded::AssetBalance;
 
-use crate::outlet::{LaneState, Markets, Notice, Outlet, Taken};
+use crate::{
+    outlet::{LaneState, Markets, Notice, Outlet, Taken},
+    refused::reason,
+};
 
 use super::{
+    Waiting,
     client::Cause,
     desk::{Ask, Asks, Facts, Want},
     floor::{Books, Entrance, Floor, PastClients},
@@ -117,9 +121,19 @@ impl ServeOutlet {
         &self.floor.spec
     }
 
-    /// Clients with a subscription.
-    pub(super) fn subscribed(&self) -> usize {
-        self.floor.subscribed()
+    /// Who has come, and who has subscribed.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting {
+            subscribed: self.floor.subscribed(),
+            connected: self.floor.keys().count(),
+            last_refused: self.floor.last_refused.as_ref().map(reason),
+        }
+    }
+
+    /// The clock will not start: who has come is told, and nobody else is let in.
+    pub(super) fn close_early(&mut self) {
+        self.counts.are_closed.store(true, Relaxed);
+        self.take_leave();
     }
 
     /// Whether some client does this and that while the market stands still.
@@ -223,10 +237,13 @@ impl ServeOutlet {
                 self.floor.end(key, Cause::Vanished, None, &text, now_ns);
             }
         }
+        let mut seen = Vec::new();
         for (key, mut link) in std::mem::take(&mut self.floor.ended) {
             link.unwatch(&self.poller);
-            self.gallery.exit(key, self.floor.past.remembers(key));
+            seen.push((key, self.gallery.exit(key)));
         }
+        self.floor.past.saw(seen);
+        self.floor.past.make_room();
     }
 
     /// Lets the clients read what waits for them and watches them until they rest.
@@ -403,7 +420,7 @@ impl Outlet for ServeOutlet {
         }
         self.take_leave();
         let outcome = Outcome {
-            past: self.floor.past(&mut self.gallery),
+            past: std::mem::take(&mut self.floor.past).told(),
             grades: std::mem::take(&mut self.floor.grader),
             market_messages: self.floor.market_messages,
             measured_from_ns: self.floor.time.measured_from_floor_ns(),

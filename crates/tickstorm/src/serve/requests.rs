@@ -99,6 +99,7 @@ impl<T: Carrier> Floor<T> {
         if let Some(client) = self.client_mut(key) {
             client.tally.refused += 1;
         }
+        self.last_refused = Some(refused.clone());
         self.reply(key, &Reply::Refused(refused), now_ns);
     }
 

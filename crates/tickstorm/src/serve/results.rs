@@ -13,8 +13,8 @@ use tickstorm_net::{
     observe::{self, Finding},
 };
 use tickstorm_report::{
-    Backlog, Basis, BookGrade, Client, Ended, OfKind, Place, Process, Served as Section, Summary, Traffic,
-    format,
+    Backlog, Basis, BookGrade, Client, Ended, LeftOut, OfKind, Place, Process, Served as Section, Summary,
+    Traffic, format,
 };
 use tickstorm_venue::publisher::Publishing;
 
@@ -90,6 +90,7 @@ impl Served {
             turned_away,
             clients: past.kept.iter().map(|past| client(past, &outcome, seconds)).collect(),
             clients_left_out: past.left_out,
+            left_out: past.together.clone(),
             books: outcome
                 .grades
                 .results
@@ -169,11 +170,48 @@ fn client(past: &Past, outcome: &Outcome, seconds: f64) -> Client {
         ping: past.round_trips.clone(),
         missed_pongs: tally.missed_pongs,
         worst: seen_from_outside(&past.worst),
-        last: match (&seen.finding, end) {
-            // Who left before the end was last seen from outside.
-            (Some(finding), None) => found_in_silence(finding, past),
-            _ => seen_from_outside(&past.last),
-        },
+        last: last(past),
+    }
+}
+
+fn last(past: &Past) -> Backlog {
+    let stayed = past.tally.end.as_ref().is_none_or(|end| end.cause == Cause::RunEnded);
+    match &past.seen.finding {
+        Some(finding) if stayed => found_in_silence(finding, past),
+        // Who left before the end was last seen from outside.
+        _ => seen_from_outside(&past.last),
+    }
+}
+
+/// How far behind a client is known to have been, at its worst or at the end.
+pub(super) fn age_ns(past: &Past) -> u64 {
+    let last_ns = last(past).age_ms.map_or(0, |age_ms| (age_ms * 1e6) as u64);
+    past.worst.known_ns().max(last_ns)
+}
+
+/// Adds a client to those that are not told of one by one.
+pub(super) fn leave_out(together: &mut Option<LeftOut>, past: &Past) {
+    let together = together.get_or_insert(LeftOut {
+        owed_something: 0,
+        owed: 0,
+        cut_off: 0,
+        worst_age_ms: None,
+        last_age_ms: None,
+        last_basis: Basis::Exact,
+    });
+    let was_cut_off = past.tally.end.as_ref().is_some_and(|end| end.cause == Cause::TooSlow);
+    together.cut_off += u64::from(was_cut_off);
+    if past.tally.owed == 0 {
+        return;
+    }
+    together.owed_something += 1;
+    together.owed += past.tally.owed;
+    let last = last(past);
+    let older = |one: Option<f64>, other: Option<f64>| one.into_iter().chain(other).reduce(f64::max);
+    together.worst_age_ms = older(together.worst_age_ms, Some(past.worst.known_ns() as f64 / 1e6));
+    together.last_age_ms = older(together.last_age_ms, last.age_ms);
+    if last.basis != Basis::Exact {
+        together.last_basis = if together.last_age_ms.is_some() { Basis::LowerBound } else { Basis::Unknown };
     }
 }
 

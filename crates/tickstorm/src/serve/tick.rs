@@ -16,7 +16,7 @@ use crate::ClientFigures;
 
 use super::{
     client::{Cause, Client, Source, Stage},
-    floor::{Floor, PastClients},
+    floor::Floor,
     gauge::{Ages, Gallery},
     results::place,
     spec::PingProbes,
@@ -168,11 +168,12 @@ impl<T: Carrier> Floor<T> {
         {
             return;
         }
+        let told = client.link.told();
         let probe = client.probe.get_or_insert_with(|| Box::new(PingProbe::new(now_ns)));
         if is_feeding {
             probe.end_calm();
         }
-        if let Some(payload) = probe.on_due(now_ns) {
+        if let Some(payload) = probe.on_due(now_ns, told) {
             let frame = self.turn_mut().control(Opcode::Ping, &payload);
             self.send(key, frame, now_ns);
         }
@@ -184,7 +185,8 @@ impl<T: Carrier> Floor<T> {
             let Some(client) = self.client_mut(key).filter(|client| client.stage == Stage::Open) else {
                 continue;
             };
-            if let Some(payload) = client.probe.as_mut().map(|probe| probe.ping(now_ns)) {
+            let told = client.link.told();
+            if let Some(payload) = client.probe.as_mut().map(|probe| probe.ping(now_ns, told)) {
                 let frame = self.turn_mut().control(Opcode::Ping, &payload);
                 self.send(key, frame, now_ns);
             }
@@ -234,16 +236,6 @@ impl<T: Carrier> Floor<T> {
         let Some(client) = self.client_mut(key) else { return };
         let closing = client.venue.closing(Leave::Shutdown);
         self.leave(key, Cause::RunEnded, closing, now_ns);
-    }
-
-    /// Everybody who was here, in the order in which they came, with what was seen of them.
-    pub(super) fn past(&mut self, gallery: &mut Gallery) -> PastClients {
-        let mut past = std::mem::take(&mut self.past);
-        past.kept.sort_by_key(|past| past.number);
-        for past in &mut past.kept {
-            past.seen = gallery.take_seen(past.key);
-        }
-        past
     }
 }
 

@@ -24,6 +24,8 @@ struct Exchange {
     stale: Option<Snapshot>,
     /// Questions by HTTP that are refused before one is answered.
     refusals: u32,
+    /// Whether it answers nobody by HTTP any more.
+    is_closing: bool,
 }
 
 /// Both ends, and the time.
@@ -64,6 +66,7 @@ impl Exchange {
             depth,
             stale: None,
             refusals: 0,
+            is_closing: false,
         }
     }
 
@@ -118,7 +121,14 @@ impl Exchange {
     fn answer(&mut self, path: &str) -> Result<Vec<u8>, NoAnswer> {
         if self.refusals > 0 {
             self.refusals -= 1;
-            return Err(NoAnswer { reason: "status 429".into(), retry_after_ns: Some(3 * S) });
+            return Err(NoAnswer {
+                reason: "status 429".into(),
+                retry_after_ns: Some(3 * S),
+                is_unavailable: false,
+            });
+        }
+        if self.is_closing {
+            return Err(NoAnswer { reason: "status 503".into(), retry_after_ns: None, is_unavailable: true });
         }
         let (path, query) = path.split_once('?').unwrap();
         let call = self.rest.read_request(&HttpRequest { method: "GET", path, query, body: b"" }).unwrap();
@@ -408,6 +418,40 @@ fn a_server_that_wants_to_be_left_alone_is() {
     assert_eq!(pair.session.books(), (1, 0), "it said three seconds");
     pair.wait(2 * S);
     assert_eq!(pair.session.books(), (1, 1));
+}
+
+#[test]
+fn a_server_that_is_about_to_close_owes_no_snapshot() {
+    let mut pair = Pair::of(Venue::Binance, 1, |_| {});
+    pair.exchange.is_closing = true;
+    pair.obey();
+    pair.wait(15 * S);
+    let tally = pair.session.tally();
+    assert!((3..20).contains(&tally.fetches_failed), "{} in 15 s", tally.fetches_failed);
+    assert_eq!(pair.faults(), []);
+    pair.listens = false;
+    pair.session.lost(pair.moment(), Loss::Closed, "closed: code 1001");
+    pair.wait(30 * S);
+    assert!(pair.session.ended().is_some());
+    assert_eq!((pair.faults(), pair.session.books()), (vec![], (1, 0)), "and its book is not whole");
+}
+
+#[test]
+fn a_server_that_goes_on_owes_the_snapshots_that_it_did_not_give() {
+    for (closing_s, goes_on) in [(3, true), (25, false)] {
+        let mut pair = Pair::of(Venue::Binance, 1, |_| {});
+        pair.exchange.is_closing = true;
+        pair.obey();
+        pair.wait(closing_s * S);
+        if goes_on {
+            assert_eq!(pair.faults(), []);
+            pair.exchange.is_closing = false;
+            pair.wait(5 * S);
+            assert_eq!(pair.session.books(), (1, 1));
+        }
+        let failed = pair.session.tally().fetches_failed;
+        assert_eq!(pair.faults(), [(NO_SNAPSHOT, failed)], "{closing_s} s");
+    }
 }
 
 #[test]

@@ -103,6 +103,12 @@ impl Hall {
         }
     }
 
+    /// The schedule starts later.
+    pub(super) fn start_at(&mut self, starts_ns: u64) {
+        self.starts_ns = starts_ns;
+        self.floor.time.run_starts_ns = Some(starts_ns);
+    }
+
     /// A client comes whose kernel holds so many bytes.
     pub(super) fn enter(&mut self, venue: Venue, capacity: usize) -> usize {
         self.enter_by(entrance(venue), Wire::new(capacity), &[])
@@ -236,7 +242,7 @@ impl Hall {
             self.floor.end(key, Cause::RunEnded, None, "", self.now_ns);
         }
         self.floor.settle(&mut self.recording);
-        let past = self.floor.past(&mut self.gallery);
+        let past = std::mem::take(&mut self.floor.past).told();
         let outcome = Outcome { past, recording: self.recording, callers: self.callers };
         outcome.check();
         outcome

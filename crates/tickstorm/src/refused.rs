@@ -2,8 +2,8 @@
 
 use tickstorm_venue::protocol::{Refusal, Refused};
 
-/// One line for people.
-pub(super) fn reason(refused: &Refused) -> String {
+/// One line for people: what was refused, in the asker's words, and why.
+pub(crate) fn reason(refused: &Refused) -> String {
     let about = refused.topic.as_ref().map_or_else(String::new, |topic| format!("{topic}: "));
     let why = match &refused.refusal {
         Refusal::NoJson { line, column, problem } => {
@@ -24,5 +24,5 @@ pub(super) fn reason(refused: &Refused) -> String {
         Refusal::LoginFailed => "the login failed".to_owned(),
         Refusal::WrongEndpoint => "to be asked at another endpoint".to_owned(),
     };
-    format!("the server refuses a request: {about}{why}")
+    format!("{about}{why}")
 }
