@@ -100,6 +100,8 @@ pub(super) struct Floor<T> {
     pub(super) next_tick_ns: u64,
     /// Of the connections that are open, where the next look at some of them begins.
     pub(super) looked_at: usize,
+    /// Whether the run was ended at once: what would have become of what waits, nobody knows.
+    pub(super) is_cut_short: bool,
 }
 
 /// How floor, run and wire time hang together.
@@ -309,6 +311,7 @@ impl<T: Carrier> Floor<T> {
             grader: Grader::default(),
             next_tick_ns: 0,
             looked_at: 0,
+            is_cut_short: false,
             spec,
         }
     }
@@ -799,7 +802,11 @@ impl<T: Carrier> Floor<T> {
         // The turn may be under way.
         let waiting = waiting + client.link.messages_pushed(1);
         if waiting > 0 {
-            let reason = if cause == Cause::RunEnded { Dropped::Unsent } else { Dropped::Lost };
+            let reason = match (cause, self.is_cut_short) {
+                (Cause::RunEnded, true) => Dropped::Aborted,
+                (Cause::RunEnded, false) => Dropped::Unsent,
+                _ => Dropped::Lost,
+            };
             self.recording.on_dropped(reason, at_ns, waiting);
             client.tally.lost += waiting;
         }

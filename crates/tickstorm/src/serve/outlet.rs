@@ -415,7 +415,8 @@ impl Outlet for ServeOutlet {
         self.floor.look_at_all(&mut self.gallery, stopped_ns);
         self.mind_sockets();
         // A run that is aborted does not wait for what its clients may still have to do.
-        if patience > ABORTED {
+        self.floor.is_cut_short = patience <= ABORTED;
+        if !self.floor.is_cut_short {
             self.fall_silent(is_over);
         }
         self.take_leave();

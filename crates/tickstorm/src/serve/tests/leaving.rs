@@ -1,5 +1,6 @@
 //! Clients that go without a word, in every phase: nobody else notices, and what they were owed is counted.
 
+use tickstorm_load::Dropped;
 use tickstorm_venue::{Venue, publisher::Publishing};
 
 use super::{
@@ -119,6 +120,24 @@ fn check(outcome: &Outcome, exit: Exit, venue: Venue, cadence: Publishing) {
             let heard = &outcome.callers[1].heard;
             assert!(heard.faults.is_empty(), "{venue} {cadence:?} {exit:?}: {:?}", heard.faults);
         }
+    }
+}
+
+#[test]
+fn what_waits_for_a_client_when_the_run_is_ended_at_once_has_not_failed() {
+    for is_cut_short in [false, true] {
+        let mut hall = Hall::open(&market(23), ServeSpec::default(), 0);
+        let index = hall.enter(Venue::Okx, 1_000);
+        hall.callers[index].subscribe(Caller::channels(Venue::Okx)[0]);
+        hall.run(STARTS_NS + 200 * MS);
+        hall.callers[index].is_reading = false;
+        hall.run(300 * MS);
+        assert!(hall.waits(index) > 0, "nothing waits");
+        hall.floor.is_cut_short = is_cut_short;
+        let outcome = hall.close();
+        let dropped = outcome.recording.ledger().dropped;
+        let of = |reason| dropped.count(reason) == dropped.total() && dropped.total() > 0;
+        assert!(of(if is_cut_short { Dropped::Aborted } else { Dropped::Unsent }), "{dropped:?}");
     }
 }
 
