@@ -481,8 +481,13 @@ fn check_ranges(spec: &Spec, errors: &mut PlanErrors) {
         errors.add("error-threshold", format!("expected a share from 0 to 1, got {}", spec.error_threshold));
     }
     for threshold in &spec.thresholds {
-        if !(threshold.limit >= 0.0 && threshold.limit.is_finite()) {
-            errors.add("threshold", format!("a limit is a number from zero up, got {}", threshold.limit));
+        let (holds, allowed) = match threshold.metric {
+            Metric::ErrorRate => ((0.0..=1.0).contains(&threshold.limit), "a share from 0 to 1"),
+            _ => (threshold.limit > 0.0 && threshold.limit.is_finite(), "nanoseconds, above zero"),
+        };
+        if !holds {
+            let (metric, limit) = (threshold.metric, threshold.limit);
+            errors.add("threshold", format!("the limit of {metric} is {allowed}, got {limit}"));
         }
     }
     for (name, pointer) in
@@ -556,6 +561,7 @@ const LEAST_SHARDS: u32 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Threshold;
 
     fn plan(change: impl FnOnce(&mut Spec)) -> Result<Plan, PlanErrors> {
         let mut spec = Spec::default();
@@ -593,7 +599,7 @@ mod tests {
     #[test]
     fn what_a_program_writes_is_checked_like_text() {
         type Change = fn(&mut Spec);
-        let changes: [(&str, Change); 11] = [
+        let changes: [(&str, Change); 14] = [
             ("zipf", |spec| spec.zipf = f64::NAN),
             ("batch", |spec| spec.batch = 0),
             ("connections", |spec| spec.connections = 0),
@@ -605,6 +611,9 @@ mod tests {
             ("duration", |spec| spec.duration = Some(Duration::MAX)),
             ("ack-pointer", |spec| spec.ack_pointer.clear()),
             ("error-threshold", |spec| spec.error_threshold = f64::NAN),
+            ("threshold", |spec| spec.thresholds = vec![Threshold { metric: Metric::Max, limit: 0.0 }]),
+            ("threshold", |spec| spec.thresholds = vec![Threshold { metric: Metric::Age, limit: f64::NAN }]),
+            ("threshold", |spec| spec.thresholds = vec![Threshold { metric: Metric::ErrorRate, limit: 1.5 }]),
         ];
         for (setting, change) in changes {
             let errors = plan(change).unwrap_err();
