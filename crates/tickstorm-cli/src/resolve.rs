@@ -273,6 +273,21 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name).chain([TARGET])
 }
 
+/// Flags that are no settings: what a person who looks at one run decides, not who configures many.
+pub(crate) const FLAGS_ONLY: [&str; 11] = [
+    "output",
+    "hlog",
+    "print-plan",
+    "no-tui",
+    "quiet",
+    "count",
+    "format",
+    "cadence",
+    "depth",
+    "paced",
+    "plot",
+];
+
 /// The candidate that was probably meant.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
