@@ -118,10 +118,11 @@ impl PushOutlet {
                 AckMode::Fifo => {
                     // A reply answers a frame; a reply too many is told to the drive loop, which counts it.
                     let answered = if arrays { line.unanswered.pop_front().unwrap_or(1) } else { 1 };
+                    let refusal = self.replies.refusal(reply);
                     notices.extend((0..answered).map(|_| Notice::Reply {
                         lane,
                         answer: Answer::Oldest,
-                        failure: None,
+                        failure: refusal.clone().map(|text| (Failure::Rejected, Some(text))),
                     }));
                 }
                 AckMode::Id => match self.replies.read(reply, self.protocol.id_pointer.is_some()) {
