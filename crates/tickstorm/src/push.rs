@@ -455,7 +455,10 @@ const READS_PER_TURN: usize = 16;
 const SAMPLE_BYTES: usize = 120;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A target that is back stays away for us until the next attempt, and what is due meanwhile counts against it. Two
+/// attempts a second hammer nobody.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A connection that lived this long was a good one: the next pause is short again.
 const LONG_LIFE: Duration = Duration::from_secs(10);
