@@ -202,6 +202,26 @@ impl Plan {
         })
     }
 
+    /// Refuses a plan by which no message is due: a run of it could prove nothing. A stream may be empty, and an exchange
+    /// quiet.
+    pub fn check_due(&self) -> Result<(), PlanErrors> {
+        if self.schedule.total() > 0 {
+            return Ok(());
+        }
+        let setting = if self.spec.profile.stages_duration().is_some() { "stages" } else { "base-rate" };
+        let (duration, rate) = (format_duration(self.duration), self.spec.base_rate);
+        let mut errors = PlanErrors(Vec::new());
+        errors.add(
+            setting,
+            format!(
+                "no message is due in {duration} at a base rate of {rate}, times {} and the profile's factors: a run \
+                 needs one at least",
+                self.spec.multiplier
+            ),
+        );
+        Err(errors)
+    }
+
     /// When messages are due.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
@@ -581,6 +601,27 @@ mod tests {
         assert!(command.contains("--seed 7") && command.contains("--timeout 250ms"), "{command}");
         assert!(command.contains("--stages '") && !command.contains("--duration"), "{command}");
         assert_eq!(plan.duration(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_run_needs_a_message() {
+        type Change = fn(&mut Spec);
+        let stages = |text| LoadProfile::parse_stages(text).unwrap();
+        let changes: [(&str, &str, Change); 2] = [
+            ("base-rate", "in 1m at a base rate of 1/h, times 10x ", |spec| {
+                spec.base_rate = "1/h".parse().unwrap();
+            }),
+            ("stages", "in 2s at a base rate of 100/s, times 10x ", |spec| {
+                spec.profile = LoadProfile::parse_stages("2s:0x").unwrap();
+            }),
+        ];
+        for (setting, part, change) in changes {
+            let PlanErrors(errors) = plan(change).unwrap().check_due().unwrap_err();
+            let [error] = &errors[..] else { panic!("{setting}: {errors:?}") };
+            assert_eq!(error.setting, setting);
+            assert!(error.message.contains(part), "{error}");
+        }
+        assert_eq!(plan(|spec| spec.profile = stages("1s:0x, 1ms:1x")).unwrap().check_due(), Ok(()));
     }
 
     #[test]

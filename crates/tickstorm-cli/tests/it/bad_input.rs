@@ -23,6 +23,8 @@ fn a_wrong_flag_or_value_is_named_with_what_is_allowed() {
         (&["--profile", "SPIK"], &["--profile", "SPIKE", "RAMP_DOWN"]),
         (&["--profile", "SPIKE?hight=3x"], &["--profile", "hight"]),
         (&["--stages", "10s"], &["--stages", "10s"]),
+        (&["--stages", "200ms:0x"], &["--stages", "no message is due in 200ms"]),
+        (&["--base-rate", "1/h", "--duration", "1m"], &["--base-rate", "1/h", "no message is due in 1m"]),
         (&["--stages", "10s:1x", "--profile", "SPIKE"], &["--stages", "--profile", "not both"]),
         (&["--error-threshold", "2"], &["--error-threshold", "0% to 100%", "`2`"]),
         (&["--threshold", "p99"], &["--threshold", "p99<50ms"]),

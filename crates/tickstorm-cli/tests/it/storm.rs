@@ -32,12 +32,6 @@ fn a_crossed_threshold_exits_99() {
 }
 
 #[test]
-fn nothing_due_proves_nothing_and_exits_96() {
-    let output = run(["--stages", "200ms:0x", "--quiet"]).exits(96);
-    assert_eq!(output.json()["verdict"]["outcome"], "INCONCLUSIVE");
-}
-
-#[test]
 fn the_report_says_where_each_setting_came_from() {
     let output = finish(command().args(SHORT).arg("--quiet").env("TICKSTORM_SEED", "7"));
     let report = output.json();
