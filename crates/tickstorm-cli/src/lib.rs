@@ -47,6 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
+    raise_open_files();
     let done = guarded(|| match invocation {
         Invocation::Run(arguments) => commands::run::run(arguments),
         Invocation::Generate(arguments) => commands::generate::generate(*arguments),
@@ -60,6 +61,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         terminal::say(&refusal.to_string());
         refusal.exit
     })
+}
+
+/// Each connection is an open file, with the built-in target two, and the usual soft limit of 1024 is for the sake of
+/// programs that use `select`. Where it cannot be raised, a run that needs more says so.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Turns a panic, which has said where it happened, into an exit code of ours.
