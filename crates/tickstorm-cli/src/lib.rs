@@ -37,7 +37,7 @@ use exit::Refusal;
 
 /// Runs the program with these arguments, the first of which is its own name. Results go to standard output, everything
 /// else to standard error; the environment is read for `TICKSTORM_*` and `NO_COLOR`. Returns when all is done: nothing
-/// here ends the process.
+/// here ends the process but a signal.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let invocation = match arguments::parse(arguments) {
         Ok(invocation) => invocation,
@@ -68,7 +68,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    // Only macOS has no hard limit, and takes so many.
+    let current = limit.maximum.or(Some(10_240));
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
 }
 
 /// Turns a panic, which has said where it happened, into an exit code of ours.
