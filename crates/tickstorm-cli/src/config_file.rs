@@ -8,7 +8,7 @@ use std::{
 
 use toml_edit::{Document, Item, Value};
 
-use crate::resolve::{Given, Mistakes, Origin, known, names, nearest};
+use crate::resolve::{FLAGS_ONLY, Given, Mistakes, Origin, known, names, nearest};
 
 /// Reads the file; whatever is wrong with it becomes a mistake with its line.
 pub(crate) fn read(path: &Path, mistakes: &mut Mistakes) -> Vec<Given> {
@@ -66,6 +66,10 @@ fn parse(path: &Path, text: &str, mistakes: &mut Mistakes) -> Vec<Given> {
             mistakes.add(origin, format!("`{key}` is given already in {}", first.origin));
             continue;
         }
+        if item.as_array().is_some_and(toml_edit::Array::is_empty) {
+            mistakes.add(origin, format!("`{key}` is an empty array, leave it out if there is none"));
+            continue;
+        }
         match value_text(item) {
             Some(text) => given.push(Given { name, text, origin }),
             None => mistakes
@@ -84,7 +88,11 @@ fn unknown(key: &str, item: &Item) -> String {
     if item.is_table() || item.is_array_of_tables() {
         return format!("unknown table `{key}`: settings stand at the top, as base-rate = \"5k\"");
     }
-    match nearest(&key.replace('_', "-"), names()) {
+    let word = key.replace('_', "-");
+    if word == "config" || FLAGS_ONLY.contains(&&*word) {
+        return format!("`{key}` is not read from a file, use the flag --{word}");
+    }
+    match nearest(&word, names()) {
         Some(name) => format!("unknown setting `{key}`, the nearest is `{name}`"),
         None => format!("unknown setting `{key}`, `tickstorm --help` lists them all"),
     }
@@ -158,6 +166,9 @@ mod tests {
             "duration = { s = 1 }\n",
             "threshold = [[1]]\n",
             "output = \"x\"\n",
+            "no_tui = true\n",
+            "config = \"x\"\n",
+            "stages = []\n",
             "[load]\nmultiplier = 3\n",
         ));
         assert_eq!(given.len(), 1);
@@ -170,8 +181,11 @@ mod tests {
                 "storm.toml:5: unknown setting `zzz`, `tickstorm --help` lists them all",
                 "storm.toml:6: `duration` must be text, a number, true or false, got a table",
                 "storm.toml:7: `threshold` must be text, a number, true or false, got an array of something else",
-                "storm.toml:8: unknown setting `output`, `tickstorm --help` lists them all",
-                "storm.toml:9: unknown table `load`: settings stand at the top, as base-rate = \"5k\"",
+                "storm.toml:8: `output` is not read from a file, use the flag --output",
+                "storm.toml:9: `no_tui` is not read from a file, use the flag --no-tui",
+                "storm.toml:10: `config` is not read from a file, use the flag --config",
+                "storm.toml:11: `stages` is an empty array, leave it out if there is none",
+                "storm.toml:12: unknown table `load`: settings stand at the top, as base-rate = \"5k\"",
             ]
         );
     }

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use crate::resolve::{Given, Mistakes, Origin, known, names, nearest};
+use crate::resolve::{FLAGS_ONLY, Given, Mistakes, Origin, known, names, nearest};
 
 /// What the `TICKSTORM_*` variables say.
 #[derive(Debug, Default)]
@@ -54,24 +54,9 @@ pub(crate) fn variable(setting: &str) -> String {
 const PREFIX: &str = "TICKSTORM_";
 const CONFIG: &str = "CONFIG";
 
-/// What a person who looks at one run decides, not who configures many.
-const FLAGS_ONLY: [&str; 11] = [
-    "output",
-    "hlog",
-    "print-plan",
-    "no-tui",
-    "quiet",
-    "count",
-    "format",
-    "cadence",
-    "depth",
-    "paced",
-    "plot",
-];
-
 fn unknown(rest: &str) -> String {
     let word = rest.to_ascii_lowercase().replace('_', "-");
-    if FLAGS_ONLY.contains(&word.as_str()) {
+    if FLAGS_ONLY.contains(&&*word) {
         return format!("not read from the environment, use the flag --{word}");
     }
     match nearest(&word, names().chain(["config"])) {

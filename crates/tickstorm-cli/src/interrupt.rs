@@ -26,7 +26,16 @@ pub(crate) struct Interrupt {
 
 impl Interrupt {
     pub(crate) fn listen() -> Result<Self, Refusal> {
-        let mut interrupt = Self { came: Arc::default(), handlers: Vec::new() };
+        Self::after(false)
+    }
+
+    /// Has the first one end the process at once, where there is nothing to look up from and nothing to save.
+    pub(crate) fn exit_at_once() -> Result<Self, Refusal> {
+        Self::after(true)
+    }
+
+    fn after(has_come: bool) -> Result<Self, Refusal> {
+        let mut interrupt = Self { came: Arc::new(has_come.into()), handlers: Vec::new() };
         interrupt
             .register()
             .map_err(|error| Refusal::new(Exit::Failure, format!("cannot watch for Ctrl-C: {error}")))?;

@@ -37,7 +37,7 @@ use exit::Refusal;
 
 /// Runs the program with these arguments, the first of which is its own name. Results go to standard output, everything
 /// else to standard error; the environment is read for `TICKSTORM_*` and `NO_COLOR`. Returns when all is done: nothing
-/// here ends the process.
+/// here ends the process but a signal.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let invocation = match arguments::parse(arguments) {
         Ok(invocation) => invocation,
@@ -47,6 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
+    raise_open_files();
     let done = guarded(|| match invocation {
         Invocation::Run(arguments) => commands::run::run(arguments),
         Invocation::Generate(arguments) => commands::generate::generate(*arguments),
@@ -60,6 +61,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         terminal::say(&refusal.to_string());
         refusal.exit
     })
+}
+
+/// Each connection is an open file, with the built-in target two, and the usual soft limit of 1024 is for the sake of
+/// programs that use `select`. Where it cannot be raised, a run that needs more says so.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Only macOS has no hard limit, and takes so many.
+    let current = limit.maximum.or(Some(10_240));
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
 }
 
 /// Turns a panic, which has said where it happened, into an exit code of ours.

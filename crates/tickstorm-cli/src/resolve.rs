@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tickstorm::{LoadProfile, Plan, RegimeChoice, SETTINGS, Setting, Spec, Target};
+use tickstorm::{LoadProfile, Plan, PlanErrors, RegimeChoice, SETTINGS, Setting, Spec, Target};
 use tickstorm_report::Source;
 
 use crate::{
@@ -139,21 +139,30 @@ impl Resolved {
     pub(crate) fn plan(&self) -> Result<Plan, Refusal> {
         let plan =
             if self.is_serving { Plan::serving(&self.spec) } else { Plan::new(&self.spec, &self.target) };
-        let mut plan = plan.map_err(|errors| {
-            let mut mistakes = Mistakes::default();
-            for error in errors.0 {
-                let origin = self.origins.of(error.setting);
-                match origin {
-                    Origin::Default => mistakes.add(origin.clone(), &error),
-                    _ => mistakes.add(origin.clone(), &error.message),
-                }
-            }
-            Refusal::from(mistakes)
-        })?;
+        let mut plan = plan.map_err(|errors| self.refusal(errors))?;
         for (name, origin) in &self.origins.0 {
             plan.set_source(name, origin.source());
         }
         Ok(plan)
+    }
+
+    /// The same for a run, which needs something to do.
+    pub(crate) fn plan_of_run(&self) -> Result<Plan, Refusal> {
+        let plan = self.plan()?;
+        plan.check_due().map_err(|errors| self.refusal(errors))?;
+        Ok(plan)
+    }
+
+    fn refusal(&self, errors: PlanErrors) -> Refusal {
+        let mut mistakes = Mistakes::default();
+        for error in errors.0 {
+            let origin = self.origins.of(error.setting);
+            match origin {
+                Origin::Default => mistakes.add(origin.clone(), &error),
+                _ => mistakes.add(origin.clone(), &error.message),
+            }
+        }
+        mistakes.into()
     }
 }
 
@@ -272,6 +281,21 @@ pub(crate) fn known(name: &str) -> Option<&'static str> {
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name).chain([TARGET])
 }
+
+/// Flags that are no settings: what a person who looks at one run decides, not who configures many.
+pub(crate) const FLAGS_ONLY: [&str; 11] = [
+    "output",
+    "hlog",
+    "print-plan",
+    "no-tui",
+    "quiet",
+    "count",
+    "format",
+    "cadence",
+    "depth",
+    "paced",
+    "plot",
+];
 
 /// The candidate that was probably meant.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

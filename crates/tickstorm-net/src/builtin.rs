@@ -123,6 +123,11 @@ impl Builtin {
         self.shared.origin_ns.store(origin_ns, Ordering::Release);
     }
 
+    /// Why it could not accept a connection the last time that it could not, told once.
+    pub fn take_refusal(&self) -> Option<io::Error> {
+        self.shared.refusal().take()
+    }
+
     /// What it has seen so far.
     pub fn findings(&self) -> Findings {
         self.shared.findings().clone()
@@ -152,6 +157,8 @@ struct Shared {
     stop: AtomicBool,
     /// Locked by the thread once a read, not once a message.
     findings: Mutex<Findings>,
+    /// Why a connection was not accepted.
+    refusal: Mutex<Option<io::Error>>,
 }
 
 impl Shared {
@@ -161,12 +168,17 @@ impl Shared {
             origin_ns: AtomicI64::new(NO_ORIGIN),
             stop: AtomicBool::new(false),
             findings: Mutex::default(),
+            refusal: Mutex::default(),
         }
     }
 
     fn findings(&self) -> MutexGuard<'_, Findings> {
         // Counts stay counts when their writer panicked.
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<io::Error>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

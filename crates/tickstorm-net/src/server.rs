@@ -24,6 +24,8 @@ pub(crate) struct Server {
     peers: Vec<Option<Box<Peer>>>,
     opening: usize,
     open: usize,
+    /// Why a peer was not accepted, since somebody asked last.
+    refusal: Option<io::Error>,
 }
 
 /// What comes before the data.
@@ -64,6 +66,7 @@ impl Server {
             peers: Vec::new(),
             opening: 0,
             open: 0,
+            refusal: None,
         })
     }
 
@@ -96,6 +99,11 @@ impl Server {
         }
         self.give_up_silent_peers();
         Ok(())
+    }
+
+    /// Why a peer that is waiting could not be accepted, told once.
+    pub(crate) fn take_refusal(&mut self) -> Option<io::Error> {
+        self.refusal.take()
     }
 
     /// An open connection.
@@ -137,6 +145,7 @@ impl Server {
                         // Out of file descriptors, most likely. The peer goes on waiting in the backlog, and the
                         // poller goes on telling: without a pause that would be a busy loop.
                         std::thread::sleep(Duration::from_millis(10));
+                        self.refusal = Some(error);
                     }
                     return;
                 }

@@ -57,6 +57,7 @@ impl Engine {
         set(&mut spec, "profile", if profile.contains(':') { "stages" } else { "profile" }, profile)?;
         let calls = &host.get().calls;
         let plan = self.plan(spec, Some(calls)).map_err(|it| PyValueError::new_err(it.join("; ")))?;
+        plan.check_due().map_err(|errors| PyValueError::new_err(errors.to_string()))?;
         let target = self.target.clone().unwrap_or_else(|| Target::hosted(calls.clone()));
         // Nothing was set before: a host serves one run, and a second one would find its calls used.
         let _ = host.get().set_dictionary(Dictionary::new(py, &plan.market().listing));

@@ -80,6 +80,7 @@ impl LoadGenerator {
         spec.multiplier = multiplier;
         spec.profile = profile;
         let mut plan = Plan::new(&spec, &self.target)?;
+        plan.check_due()?;
         for setting in ["duration", "multiplier", "profile"] {
             plan.set_source(setting, Source::Argument);
         }

@@ -202,6 +202,26 @@ impl Plan {
         })
     }
 
+    /// Refuses a plan by which no message is due: a run of it could prove nothing. A stream may be empty, and an exchange
+    /// quiet.
+    pub fn check_due(&self) -> Result<(), PlanErrors> {
+        if self.schedule.total() > 0 {
+            return Ok(());
+        }
+        let setting = if self.spec.profile.stages_duration().is_some() { "stages" } else { "base-rate" };
+        let (duration, rate) = (format_duration(self.duration), self.spec.base_rate);
+        let mut errors = PlanErrors(Vec::new());
+        errors.add(
+            setting,
+            format!(
+                "no message is due in {duration} at a base rate of {rate}, times {} and the profile's factors: a run \
+                 needs one at least",
+                self.spec.multiplier
+            ),
+        );
+        Err(errors)
+    }
+
     /// When messages are due.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
@@ -481,8 +501,13 @@ fn check_ranges(spec: &Spec, errors: &mut PlanErrors) {
         errors.add("error-threshold", format!("expected a share from 0 to 1, got {}", spec.error_threshold));
     }
     for threshold in &spec.thresholds {
-        if !(threshold.limit >= 0.0 && threshold.limit.is_finite()) {
-            errors.add("threshold", format!("a limit is a number from zero up, got {}", threshold.limit));
+        let (holds, allowed) = match threshold.metric {
+            Metric::ErrorRate => ((0.0..=1.0).contains(&threshold.limit), "a share from 0 to 1"),
+            _ => (threshold.limit > 0.0 && threshold.limit.is_finite(), "nanoseconds, above zero"),
+        };
+        if !holds {
+            let (metric, limit) = (threshold.metric, threshold.limit);
+            errors.add("threshold", format!("the limit of {metric} is {allowed}, got {limit}"));
         }
     }
     for (name, pointer) in
@@ -556,6 +581,7 @@ const LEAST_SHARDS: u32 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Threshold;
 
     fn plan(change: impl FnOnce(&mut Spec)) -> Result<Plan, PlanErrors> {
         let mut spec = Spec::default();
@@ -578,6 +604,27 @@ mod tests {
     }
 
     #[test]
+    fn a_run_needs_a_message() {
+        type Change = fn(&mut Spec);
+        let stages = |text| LoadProfile::parse_stages(text).unwrap();
+        let changes: [(&str, &str, Change); 2] = [
+            ("base-rate", "in 1m at a base rate of 1/h, times 10x ", |spec| {
+                spec.base_rate = "1/h".parse().unwrap();
+            }),
+            ("stages", "in 2s at a base rate of 100/s, times 10x ", |spec| {
+                spec.profile = LoadProfile::parse_stages("2s:0x").unwrap();
+            }),
+        ];
+        for (setting, part, change) in changes {
+            let PlanErrors(errors) = plan(change).unwrap().check_due().unwrap_err();
+            let [error] = &errors[..] else { panic!("{setting}: {errors:?}") };
+            assert_eq!(error.setting, setting);
+            assert!(error.message.contains(part), "{error}");
+        }
+        assert_eq!(plan(|spec| spec.profile = stages("1s:0x, 1ms:1x")).unwrap().check_due(), Ok(()));
+    }
+
+    #[test]
     fn settings_that_do_not_go_together_are_named_together() {
         let errors = plan(|spec| {
             spec.profile = LoadProfile::parse_stages("10s:1x").unwrap();
@@ -593,7 +640,7 @@ mod tests {
     #[test]
     fn what_a_program_writes_is_checked_like_text() {
         type Change = fn(&mut Spec);
-        let changes: [(&str, Change); 11] = [
+        let changes: [(&str, Change); 14] = [
             ("zipf", |spec| spec.zipf = f64::NAN),
             ("batch", |spec| spec.batch = 0),
             ("connections", |spec| spec.connections = 0),
@@ -605,6 +652,9 @@ mod tests {
             ("duration", |spec| spec.duration = Some(Duration::MAX)),
             ("ack-pointer", |spec| spec.ack_pointer.clear()),
             ("error-threshold", |spec| spec.error_threshold = f64::NAN),
+            ("threshold", |spec| spec.thresholds = vec![Threshold { metric: Metric::Max, limit: 0.0 }]),
+            ("threshold", |spec| spec.thresholds = vec![Threshold { metric: Metric::Age, limit: f64::NAN }]),
+            ("threshold", |spec| spec.thresholds = vec![Threshold { metric: Metric::ErrorRate, limit: 1.5 }]),
         ];
         for (setting, change) in changes {
             let errors = plan(change).unwrap_err();

@@ -118,10 +118,11 @@ impl PushOutlet {
                 AckMode::Fifo => {
                     // A reply answers a frame; a reply too many is told to the drive loop, which counts it.
                     let answered = if arrays { line.unanswered.pop_front().unwrap_or(1) } else { 1 };
+                    let refusal = self.replies.refusal(reply);
                     notices.extend((0..answered).map(|_| Notice::Reply {
                         lane,
                         answer: Answer::Oldest,
-                        failure: None,
+                        failure: refusal.clone().map(|text| (Failure::Rejected, Some(text))),
                     }));
                 }
                 AckMode::Id => match self.replies.read(reply, self.protocol.id_pointer.is_some()) {
@@ -454,7 +455,10 @@ const READS_PER_TURN: usize = 16;
 const SAMPLE_BYTES: usize = 120;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A target that is back stays away for us until the next attempt, and what is due meanwhile counts against it. Two
+/// attempts a second hammer nobody.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A connection that lived this long was a good one: the next pause is short again.
 const LONG_LIFE: Duration = Duration::from_secs(10);

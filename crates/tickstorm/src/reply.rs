@@ -51,12 +51,13 @@ impl ReplyReader {
             serde_json::Value::Number(number) => Id::Ordinal(number.as_u64()?),
             _ => return None,
         };
-        let error = match value.get("error") {
-            None | Some(serde_json::Value::Null) => None,
-            Some(serde_json::Value::String(text)) => Some(text.clone()),
-            Some(other) => Some(other.to_string()),
-        };
-        Some(Read { id, error })
+        Some(Read { id, error: error(&value) })
+    }
+
+    /// The error of a reply that needs no id. What is not JSON is an answer like any other.
+    pub(crate) fn refusal(&self, reply: &[u8]) -> Option<String> {
+        self.error.find(reply)?;
+        error(&serde_json::from_slice(reply).ok()?)
     }
 
     /// The id of an object with just one place that looks like it and no sign of an error; anything else is for the
@@ -74,6 +75,15 @@ impl ReplyReader {
             return None;
         }
         Some(digits[..count].iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    }
+}
+
+/// The text of the top-level member `error`, unless that is null or missing.
+fn error(reply: &serde_json::Value) -> Option<String> {
+    match reply.get("error")? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
     }
 }
 
@@ -134,6 +144,24 @@ mod tests {
         assert_eq!(read(r#"{"ack":1,"error":"rejected"}"#), Some("rejected".into()));
         assert_eq!(read(r#"{"ack":1,"error":{"code":7}}"#), Some(r#"{"code":7}"#.into()));
         assert_eq!(read(r#"{"ack":1,"error":null}"#), None);
+    }
+
+    #[test]
+    fn a_reply_without_an_id_is_an_answer_unless_it_has_an_error() {
+        let refusal = |reply: &str| ReplyReader::new("/ack").refusal(reply.as_bytes());
+        assert_eq!(refusal(r#"{"error":"rejected"}"#), Some("rejected".into()));
+        assert_eq!(refusal(r#"{ "ok": false, "error" : {"code":7} }"#), Some(r#"{"code":7}"#.into()));
+        for answer in [
+            "",
+            "ok",
+            r#"{"error":null}"#,
+            r#"{"result":{"error":"of something else"}}"#,
+            r#"["error"]"#,
+            r#"{"error":"cut o"#,
+            r#"an "error" in prose"#,
+        ] {
+            assert_eq!(refusal(answer), None, "{answer}");
+        }
     }
 
     #[test]

@@ -60,7 +60,10 @@ impl Run {
             }
             Target::Hosted(calls) => Reach::Hosted(calls.clone()),
         };
-        let outlets = outlets(&plan, &markets, &reach)?;
+        let outlets = outlets(&plan, &markets, &reach).map_err(|error| {
+            let refusal = builtin.as_ref().and_then(Builtin::take_refusal);
+            refusal.map_or(error, StartError::Accept)
+        })?;
 
         // All workers and the target count time from one instant, late enough for every thread to be there.
         let origin = Instant::now() + HEAD_START;
@@ -201,6 +204,9 @@ pub enum StartError {
     /// The built-in target could not start.
     #[error("cannot start the built-in target")]
     Builtin(#[source] io::Error),
+    /// The built-in target could not accept all connections: most likely there are no more file descriptors.
+    #[error("the built-in target cannot accept a connection")]
+    Accept(#[source] io::Error),
     /// A call target needs a tokio runtime around [`Run::start`].
     #[error("a called target needs a tokio runtime: start the run inside one")]
     NoRuntime,

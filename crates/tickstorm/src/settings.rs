@@ -320,18 +320,15 @@ pub static SETTINGS: &[Setting] = &[
         name: "error-threshold",
         placeholder: Some("SHARE"),
         group: VERDICT,
-        help: "Share of failed messages above which the run fails, 0 to 1",
-        set: |spec, text| match text.trim().parse() {
-            Ok(share) if (0.0..=1.0).contains(&share) => store(&mut spec.error_threshold, Ok(share)),
-            _ => Err(format!("error threshold must be a share from 0 to 1, got `{text}`")),
-        },
+        help: "Share of failed messages above which the run fails, 0 to 1 or in per cent",
+        set: |spec, text| store(&mut spec.error_threshold, share(text, 0.0, 1.0)),
         show: |spec| Some(spec.error_threshold.to_string()),
     },
     Setting {
         name: "threshold",
         placeholder: Some("LIMIT"),
         group: VERDICT,
-        help: "A further limit, as p99<50ms, mean<2ms, max<1s; several with commas",
+        help: "A further limit, as p99<50ms, mean<2ms, max<1s, error_rate<5%; several with commas",
         set: |spec, text| {
             spec.thresholds =
                 text.split(',').map(|limit| limit.trim().parse()).collect::<Result<Vec<Threshold>, _>>()?;
@@ -413,7 +410,7 @@ fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
 }
 
 /// A part of a whole, as `8%` or `0.08`.
-fn share(text: &str, least: f64, most: f64) -> Result<f64, String> {
+pub(crate) fn share(text: &str, least: f64, most: f64) -> Result<f64, String> {
     let trimmed = text.trim();
     let share = match trimmed.strip_suffix('%') {
         Some(percent) => percent.trim_end().parse::<f64>().map(|percent| percent / 100.0),

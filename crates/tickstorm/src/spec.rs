@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr, time::Duration};
 use tickstorm_load::{Arrivals, Factor, LoadProfile, Rate, parse_duration};
 use tickstorm_venue::Venue;
 
+use crate::settings::share;
+
 /// The settings of a run. [`Plan::new`](crate::Plan::new) works out what they mean together.
 ///
 /// ```
@@ -338,7 +340,7 @@ impl FromStr for Threshold {
     fn from_str(text: &str) -> Result<Self, String> {
         let fail = || {
             format!(
-                "expected a metric (`p50`, `p99`, `p99.9` …, `mean`, `max`, `error_rate`, `age`), `<` and a limit, as `p99<50ms`, got `{text}`"
+                "expected a metric (`p50`, `p99`, `p99.9` …, `mean`, `max`, `error_rate`, `age`), `<` and a limit, as `p99<50ms` or `error_rate<5%`, got `{text}`"
             )
         };
         let (metric, limit) = text.split_once('<').ok_or_else(fail)?;
@@ -357,11 +359,25 @@ impl FromStr for Threshold {
         };
         let limit = match metric {
             Metric::ErrorRate => {
-                limit.trim().parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(fail)?
+                share(limit, 0.0, 1.0).map_err(|error| format!("{error}, in `{}`", text.trim()))?
             }
-            _ => parse_duration(limit).map_err(|error| format!("{error}, in `{text}`"))?.as_nanos() as f64,
+            _ => time_limit(metric, limit)?.as_nanos() as f64,
         };
         Ok(Self { metric, limit })
+    }
+}
+
+/// Elsewhere a bare number is seconds, but other load testers read one as milliseconds here, and a limit a thousand
+/// times too wide is held by everything.
+fn time_limit(metric: Metric, text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    match parse_duration(text) {
+        Ok(time) if time.is_zero() => Err(format!("a limit in time is above zero, got `{metric}<{text}`")),
+        Ok(_) if text.ends_with(|last: char| last.is_ascii_digit()) => {
+            Err(format!("a limit in time needs its unit, as `{metric}<{text}ms`, got `{metric}<{text}`"))
+        }
+        Ok(time) => Ok(time),
+        Err(_) => Err(format!("expected a time with its unit, as `{metric}<50ms`, got `{metric}<{text}`")),
     }
 }
 
@@ -398,6 +414,9 @@ mod tests {
         for text in ["p99<50ms", "p99.9<1s", "mean<250us", "max<2s", "error_rate<0.05"] {
             assert_eq!(text.parse::<Threshold>().unwrap().to_string(), text);
         }
+        for (text, shown) in [("error_rate<5%", "error_rate<0.05"), (" age < 1.5s ", "age<1500ms")] {
+            assert_eq!(text.parse::<Threshold>().unwrap().to_string(), shown);
+        }
         for text in [
             "p99",
             "p0<1s",
@@ -405,11 +424,28 @@ mod tests {
             "p99<",
             "p99<-1ms",
             "error_rate<2",
+            "error_rate<101%",
             "median<1s",
             "pNaN<1s",
             "error_rate<NaN",
         ] {
-            assert!(text.parse::<Threshold>().is_err(), "{text}");
+            let error = text.parse::<Threshold>().unwrap_err();
+            assert!(error.contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_in_time_has_its_unit_and_is_above_zero() {
+        for (text, expected) in [
+            ("p99<500", "needs its unit, as `p99<500ms`, got `p99<500`"),
+            ("max < 1.5", "needs its unit, as `max<1.5ms`, got `max<1.5`"),
+            ("age<30", "needs its unit, as `age<30ms`, got `age<30`"),
+            ("mean<0ms", "above zero, got `mean<0ms`"),
+            ("p50<0", "above zero, got `p50<0`"),
+            ("p50<soon", "a time with its unit, as `p50<50ms`, got `p50<soon`"),
+        ] {
+            let error = text.parse::<Threshold>().unwrap_err();
+            assert!(error.contains(expected), "{error}");
         }
     }
 

@@ -10,6 +10,7 @@ use tickstorm_report::{PacingMode, format};
 use crate::{
     arguments::{Extent, RulerArguments, RulerRendering},
     exit::{Exit, Refusal},
+    interrupt::Interrupt,
     terminal::{print, say},
 };
 
@@ -18,6 +19,7 @@ pub(crate) fn ruler(arguments: RulerArguments) -> Result<Exit, Refusal> {
         Extent::Full => RulerSpec::default(),
         Extent::Quick => RulerSpec::quick(),
     };
+    let _interrupt = Interrupt::exit_at_once()?;
     let report = measure(&spec, &mut |step| say(&format!("{step}\n")))
         .map_err(|error| Refusal::new(Exit::Failure, super::run::chain(&error)))?;
     match arguments.rendering {

@@ -29,7 +29,7 @@ use crate::{
 
 pub(crate) fn run(arguments: RunArguments) -> Result<Exit, Refusal> {
     let resolved = resolve(arguments.settings, arguments.config.as_deref(), env::vars_os())?;
-    let plan = resolved.plan()?;
+    let plan = resolved.plan_of_run()?;
     if arguments.progress != Progress::Quiet {
         plan.warnings().iter().for_each(|warning| say(&format!("warning: {warning}\n")));
     }

@@ -1,6 +1,16 @@
 //! What `tickstorm ruler` prints.
 
-use crate::harness::run;
+use crate::harness::{Started, command, run};
+
+#[test]
+fn one_signal_ends_the_ruler() {
+    for signal in ["INT", "TERM"] {
+        let mut started = Started::new(command().arg("ruler"));
+        started.await_line("pacing: ");
+        started.signal(signal);
+        assert_eq!(started.finish().exits(105).stdout, "");
+    }
+}
 
 #[test]
 fn the_ruler_measures_and_prints_json() {

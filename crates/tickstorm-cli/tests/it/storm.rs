@@ -4,7 +4,7 @@ use std::{fs, time::Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Folder, Started, command, finish, run};
+use crate::harness::{Folder, Output, Started, command, command_of, finish, run};
 
 /// A second at a rate that any machine keeps up with, judged leniently: a busy one should not fail the test.
 const SHORT: [&str; 6] = ["--duration", "1s", "--base-rate", "20", "--max-pacing-lag", "10s"];
@@ -31,10 +31,29 @@ fn a_crossed_threshold_exits_99() {
     assert_eq!(output.stderr, "", "quiet");
 }
 
+/// A run with a hundred connections to the built-in target, each of which is two open files, behind a limit on these.
+fn run_with_open_files(limit: &str) -> Output {
+    let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+    finish(command_of("sh").args(["-c", &script, env!("CARGO_BIN_EXE_tickstorm")]).args(SHORT).args([
+        "--connections",
+        "100",
+        "--quiet",
+    ]))
+}
+
 #[test]
-fn nothing_due_proves_nothing_and_exits_96() {
-    let output = run(["--stages", "200ms:0x", "--quiet"]).exits(96);
-    assert_eq!(output.json()["verdict"]["outcome"], "INCONCLUSIVE");
+fn the_soft_limit_of_open_files_is_none() {
+    let output = run_with_open_files("-S -n 64").exits(0);
+    assert_eq!(output.json()["connections"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn too_few_open_files_are_named_as_the_cause() {
+    // Either end may be the one that lacks a file.
+    for limit in ["-n 64", "-n 65"] {
+        let output = run_with_open_files(limit).exits(1);
+        assert!(output.stderr.contains("Too many open files"), "{limit}: {}", output.stderr);
+    }
 }
 
 #[test]

@@ -64,6 +64,9 @@ impl Consumer {
                 self.shared.findings().failure = Some(format!("cannot wait for sockets: {error}"));
                 return;
             }
+            if let Some(error) = self.server.take_refusal() {
+                *self.shared.refusal() = Some(error);
+            }
             self.send_due();
             for event in &ready {
                 if event.writable {

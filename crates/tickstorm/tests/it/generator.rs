@@ -271,7 +271,8 @@ fn no_spec_makes_a_plan_panic() {
 #[tokio::test]
 async fn a_run_that_cannot_be_is_refused_and_the_generator_stays_usable() {
     let generator = quick().build().unwrap();
-    for multiplier in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+    // By the last of them no message would be due.
+    for multiplier in [0.0, -1.0, f64::NAN, f64::INFINITY, 0.000_001] {
         let refused = generator.run_load_test(SHORT, multiplier, LoadProfile::NORMAL).await;
         assert!(matches!(refused, Err(RunError::Multiplier(_) | RunError::Plan(_))), "{multiplier}");
     }
@@ -287,9 +288,17 @@ async fn a_run_that_cannot_be_is_refused_and_the_generator_stays_usable() {
 }
 
 #[tokio::test]
-async fn a_run_in_which_nothing_is_due_proves_nothing() {
-    let generator = quick().base_rate(1.0).build().unwrap();
-    let report = generator.run_load_test(SHORT, 1.0, LoadProfile::NORMAL).await.unwrap();
+async fn a_run_that_is_stopped_before_anything_is_due_proves_nothing() {
+    let generator = quick().build().unwrap();
+    let calm_before_the_storm = LoadProfile::parse_stages("59s:0x, 1s:1x").unwrap();
+    let stop = async {
+        while !generator.running() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        generator.stop_handle().stop();
+    };
+    let (report, ()) = tokio::join!(generator.run_load_test(LONG, 1.0, calm_before_the_storm), stop);
+    let report = report.unwrap();
     check(&report);
     assert_eq!(report.total_messages, 0);
     assert_eq!(report.verdict.outcome, Outcome::Inconclusive);

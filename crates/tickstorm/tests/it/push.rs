@@ -132,6 +132,42 @@ async fn a_server_that_acknowledges_everything_is_counted_in_full() {
     }
 }
 
+#[tokio::test]
+async fn an_error_in_a_reply_refuses_its_message_however_replies_are_matched() {
+    for (ack, batch) in [(AckMode::Fifo, 1), (AckMode::Fifo, 5), (AckMode::Id, 1)] {
+        let server = Server::start(|mut socket| {
+            let mut number = 0;
+            while let Ok(message) = socket.read() {
+                if !message.is_text() {
+                    continue;
+                }
+                let reply = match number % 4 {
+                    0 => format!("{{\"ack\":{number},\"error\":\"no funds\"}}"),
+                    1 => format!("{{\"ack\":{number},\"error\":null}}"),
+                    2 => format!("{{\"ack\":{number},\"result\":{{\"error\":1}}}}"),
+                    _ => format!("{{\"ack\":{number}}}"),
+                };
+                if socket.send(reply.into()).is_err() {
+                    return;
+                }
+                number += 1;
+            }
+        });
+        let generator = server.generator(ack).configure(move |spec| spec.batch = batch).build().unwrap();
+        let report =
+            generator.run_load_test(Duration::from_millis(100), 2.0, LoadProfile::NORMAL).await.unwrap();
+        check(&report);
+        assert_eq!(report.messages_processed + report.messages_failed, 200, "{ack}: {:?}", report.errors);
+        let rejected = report.ledger.failed["rejected"];
+        assert_eq!(report.messages_failed, rejected, "{ack}: {:?}", report.errors);
+        // An array is refused as a whole, and arrays differ in length.
+        let expected = if batch == 1 { 50..=50 } else { 10..=100 };
+        assert!(expected.contains(&rejected), "{ack}: {rejected}");
+        let error = report.errors.iter().find(|error| error.kind == "rejected").unwrap();
+        assert_eq!(error.samples[0], "no funds", "{ack}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_killed_again_and_again_lose_no_message_from_the_books() {
     for ack in [AckMode::Id, AckMode::Fifo] {
