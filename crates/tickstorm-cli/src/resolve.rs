@@ -283,7 +283,8 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Flags that are no settings: what a person who looks at one run decides, not who configures many.
-pub(crate) const FLAGS_ONLY: [&str; 11] = [
+pub(crate) const FLAGS_ONLY: &[&str] = &[
+    // Of several commands, and of streams.
     "output",
     "hlog",
     "print-plan",
@@ -295,6 +296,35 @@ pub(crate) const FLAGS_ONLY: [&str; 11] = [
     "depth",
     "paced",
     "plot",
+    // Of an exchange.
+    "address-file",
+    "api-key",
+    "api-keys",
+    "client-queue",
+    "clients",
+    "limits",
+    "listen",
+    "listen-public",
+    "ping-probes",
+    "silence",
+    "slow-client",
+    "tls",
+    "tls-authority",
+    "tls-cert",
+    "tls-key",
+    "tls-name",
+    "venue-option",
+    "wait-for",
+    // Of a consumer.
+    "ca",
+    "channels",
+    "interval",
+    "json",
+    "max-age",
+    "no-books",
+    "no-reconnect",
+    "rest",
+    "url",
 ];
 
 /// The candidate that was probably meant.

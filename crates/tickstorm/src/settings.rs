@@ -121,7 +121,7 @@ pub static SETTINGS: &[Setting] = &[
         name: "venue",
         placeholder: Some("NAME"),
         group: MARKET,
-        help: "Whose wire format the messages are in",
+        help: "Whose wire format the messages are in: binance, bybit, coinbase, kraken or okx",
         set: |spec, text| {
             store(&mut spec.venue, text.parse().map_err(|e: tickstorm_venue::UnknownVenue| words(&e)))
         },

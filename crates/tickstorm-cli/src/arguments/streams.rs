@@ -183,8 +183,8 @@ Exit codes:
   105  interrupted, what was written is kept";
 
 const AFTER_CHECK: &str = "\
-The format, the venue and the cadence are told from the first messages. The settings under Load and Market
-say what market the stream should show: give those that it was generated with.
+The format, the venue and the cadence are told from the first messages. The settings under Load and
+Market say what market the stream should show: give those that it was generated with.
 
 Examples:
   tickstorm check ticks.jsonl
@@ -198,7 +198,8 @@ Exit codes:
   1    could not be read, or the page could not be written
   2    wrong flag or value
   99   FAIL: a fault, or a figure outside its band
-  104  no stream that can be checked; wrong configuration file or environment variable";
+  104  no stream that can be checked; wrong configuration file or environment variable
+  105  interrupted, nothing was judged";
 
 #[cfg(test)]
 mod tests {

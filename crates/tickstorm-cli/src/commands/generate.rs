@@ -51,7 +51,9 @@ pub(crate) fn generate(arguments: GenerateArguments) -> Result<Exit, Refusal> {
     let failure = |error: OutputError| Refusal::new(Exit::Failure, error.to_string());
     let ending = writing.write(stream.count.unwrap_or(u64::MAX), arguments.release).map_err(failure)?;
 
-    let shows_summary = !arguments.is_quiet && (io::stderr().is_terminal() || places.is_file);
+    // Nobody is in the way of a summary but a person who looks at the messages themselves.
+    let goes_elsewhere = places.is_file || writing.output.is_none();
+    let shows_summary = !arguments.is_quiet && (io::stderr().is_terminal() || goes_elsewhere);
     if shows_summary && ending != Ending::ReaderLeft {
         say(&writing.summary());
     }

@@ -48,8 +48,8 @@ fn pacing(page: &mut String, rows: &[PacingRow]) {
     for row in rows {
         let pacing = match (&*row.pacing, row.paced_by) {
             ("auto", PacingMode::Sleep) => "auto (slept)".to_owned(),
-            ("auto", PacingMode::Spin) => "auto (span)".to_owned(),
-            ("auto", PacingMode::Mixed) => "auto (span, then slept)".to_owned(),
+            ("auto", PacingMode::Spin) => "auto (spun)".to_owned(),
+            ("auto", PacingMode::Mixed) => "auto (spun, then slept)".to_owned(),
             (told, _) => told.to_owned(),
         };
         table.push([

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -98,14 +99,10 @@ fn opening(plan: &Plan) -> String {
 
 fn serve_spec(arguments: &ServeArguments, texts: &mut Texts) -> ServeSpec {
     let default = ServeSpec::default();
-    let listen = arguments
-        .listen
-        .as_deref()
-        .map(|text| if text.contains(':') { text.to_owned() } else { format!("127.0.0.1:{text}") });
     let mut spec = ServeSpec {
         listen: texts
-            .read_as("--listen", listen.as_deref(), "an address and a port, as 127.0.0.1:9443")
-            .unwrap_or(default.listen),
+            .read::<Listen>("--listen", arguments.listen.as_deref())
+            .map_or(default.listen, |listen| listen.0),
         is_public: arguments.is_public,
         tls: tls(&arguments.tls, texts),
         clients: texts
@@ -175,6 +172,22 @@ fn tls(arguments: &TlsArguments, texts: &mut Texts) -> TlsChoice {
             TlsChoice::Throwaway { names: names.clone() }
         }
         (None, None) => TlsChoice::Off,
+    }
+}
+
+/// A port alone is one of this machine's own address.
+struct Listen(SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let of_port = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let read = text.parse().or_else(|_| text.parse().map(of_port));
+        read.map(Self).map_err(|_| {
+            format!("expected an address and a port, as 127.0.0.1:9443, or a port, got `{text}`")
+        })
     }
 }
 

@@ -135,3 +135,17 @@ fn a_configuration_file_has_a_limit() {
     let output = run(["--config", "/dev/zero"]).exits(CONFIGURATION);
     assert!(output.stderr.contains("1048576 bytes"), "{}", output.stderr);
 }
+
+#[test]
+fn an_address_to_listen_at_is_told_as_it_was_given() {
+    for wrong in ["foo", "127.0.0.1", "70000"] {
+        let output = run(["serve", "--listen", wrong]).exits(2);
+        assert!(output.stderr.contains(&format!("got `{wrong}`")), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_flag_of_an_exchange_in_the_environment_is_told_as_such() {
+    let output = finish(command().env("TICKSTORM_CLIENTS", "2").args(["serve", "--clients", "1"])).exits(104);
+    assert!(output.stderr.contains("use the flag --clients"), "{}", output.stderr);
+}

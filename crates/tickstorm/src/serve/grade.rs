@@ -94,11 +94,15 @@ pub(super) fn read_post(body: &[u8], listing: &Listing) -> Result<Posted, String
     })?;
     let side = |name: &str, level: &Option<[String; 2]>| match level {
         None => Ok((0, 0)),
-        Some([price, quantity]) => {
+        Some(level @ [price, quantity]) => {
             let price = steps(price, instrument.tick).and_then(|ticks| u32::try_from(ticks).ok());
             let quantity = steps(quantity, instrument.lot);
             price.zip(quantity).ok_or_else(|| {
-                format!("{name} must be a price and a quantity on the symbol's grid, as [\"1.5\",\"2\"]")
+                let [tick, lot] = [instrument.tick, instrument.lot].map(|step| step as f64 / 1e8);
+                format!(
+                    "{name} must be a price and a quantity of {}, which has ticks of {tick} and lots of {lot}, got {level:?}",
+                    body.symbol
+                )
             })
         }
     };

@@ -140,7 +140,7 @@ fn symbols(page: &mut String, report: &ConsumeReport) {
         shown.iter().take(SYMBOLS_SHOWN).map(|it| it.symbol.chars().count()).max().unwrap_or(0).max(10);
     let _ = writeln!(
         page,
-        "\n{:<width$}{:>12}{:>12}{:>12}{:>10}{:>8}{:>9}  book",
+        "\n{:<width$}{:>11}{:>11}{:>11}{:>10}{:>8}{:>9}  book",
         "Instrument", "trades", "updates", "levels", "others", "faults", "resyncs"
     );
     for it in shown.iter().take(SYMBOLS_SHOWN) {
@@ -153,7 +153,7 @@ fn symbols(page: &mut String, report: &ConsumeReport) {
         };
         let _ = writeln!(
             page,
-            "{:<width$}{:>12}{:>12}{:>12}{:>10}{:>8}{:>9}  {book}",
+            "{:<width$}{:>11}{:>11}{:>11}{:>10}{:>8}{:>9}  {book}",
             clean(&it.symbol),
             format::count(counts.trades),
             format::count(counts.book_updates),
