@@ -38,9 +38,11 @@ pub(crate) fn run(arguments: RunArguments) -> Result<Exit, Refusal> {
     }
     let outputs = Outputs::open(arguments.output, arguments.hlog)?;
     let mut watch = Watch::new(arguments.progress, Role::Client, &resolved.target.to_string(), &plan);
+    // Before anything is said: whoever reads it may answer with Ctrl-C.
+    let inbox = Inbox::open()?;
     watch.connecting();
     let start = move || Run::start(plan, &resolved.target).map_err(|error| chain(&error));
-    storm(start, TOO_EARLY, || watch, outputs, arguments.progress)
+    storm(inbox, start, TOO_EARLY, || watch, outputs, arguments.progress)
 }
 
 /// What is said to who interrupts before there is a run.
@@ -107,15 +109,14 @@ const STANDARD_OUTPUT: &str = "-";
 
 /// Starts a run in a thread of its own, so that Ctrl-C is heard while a target does not answer, and sees it through.
 pub(super) fn storm(
+    inbox: Inbox,
     start: impl FnOnce() -> Result<Run, String> + Send + 'static,
     too_early: &str,
     watch: impl FnOnce() -> Watch,
     outputs: Outputs,
     progress: Progress,
 ) -> Result<Exit, Refusal> {
-    let (sender, events) = mpsc::channel();
-    let _signals = forward_signals(sender.clone())
-        .map_err(|error| Refusal::new(Exit::Failure, format!("cannot watch for Ctrl-C: {error}")))?;
+    let Inbox { sender, events, _signals } = inbox;
     thread::spawn(move || {
         let started = catch_unwind(AssertUnwindSafe(start));
         // Nobody listens any more when the person had enough of waiting.
@@ -141,6 +142,22 @@ pub(super) fn storm(
 
 /// Where standard error is no terminal.
 const COLUMNS: usize = 100;
+
+/// What a run is to hear of comes in here: signals, from when it is opened, and that the run has started.
+pub(super) struct Inbox {
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    _signals: SignalGuard,
+}
+
+impl Inbox {
+    pub(super) fn open() -> Result<Self, Refusal> {
+        let (sender, events) = mpsc::channel();
+        let signals = forward_signals(sender.clone())
+            .map_err(|error| Refusal::new(Exit::Failure, format!("cannot watch for Ctrl-C: {error}")))?;
+        Ok(Self { sender, events, _signals: signals })
+    }
+}
 
 enum Event {
     /// Ctrl-C, or a polite kill.

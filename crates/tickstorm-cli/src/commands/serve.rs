@@ -13,7 +13,7 @@ use tickstorm::{
 };
 use tickstorm_report::format;
 
-use super::run::{Outputs, chain, storm};
+use super::run::{Inbox, Outputs, chain, storm};
 use super::stream::Texts;
 use crate::{
     arguments::{Progress, ServeArguments, Task, TlsArguments},
@@ -40,6 +40,8 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
         return print(&plan_table(&plan, &resolved.origins, is_of_serving));
     }
     let outputs = Outputs::open(arguments.output, arguments.hlog)?;
+    // Before anything is said: whoever reads it may answer with Ctrl-C.
+    let inbox = Inbox::open()?;
     let clients = spec.clients;
     let opening = opening(&plan);
     let shown = plan.clone();
@@ -75,7 +77,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
         exchange.start_watched(|| false, on_wait).map_err(|error| chain(&error))
     };
     let watch = || Watch::new(arguments.progress, Role::Exchange, &address.to_string(), &shown);
-    storm(start, TOO_EARLY, watch, outputs, arguments.progress)
+    storm(inbox, start, TOO_EARLY, watch, outputs, arguments.progress)
 }
 
 const TOO_EARLY: &str = "interrupted before the clients had come, nothing was measured";
