@@ -131,14 +131,25 @@ impl<T: Read + Write> Floor<T> {
             let topic = topics.first();
             return self.refuse(key, refused(id, refusal, topic, word(venue, "subscribe")), now_ns);
         }
-        if refuses_repetition(venue) {
-            for topic in self.taken_out(key, &mut topics, |client, topic| client.find(topic).is_some()) {
-                let refusal = Refusal::AlreadySubscribed;
-                let refused = refused(id.clone(), refusal, Some(&topic), word(venue, "subscribe"));
-                self.refuse(key, refused, now_ns);
+        match repetition(venue) {
+            Repetition::Granted => {}
+            Repetition::TopicRefused => {
+                for topic in self.taken_out(key, &mut topics, |client, topic| client.find(topic).is_some()) {
+                    let refusal = Refusal::AlreadySubscribed;
+                    let refused = refused(id.clone(), refusal, Some(&topic), word(venue, "subscribe"));
+                    self.refuse(key, refused, now_ns);
+                }
+                if topics.is_empty() {
+                    return;
+                }
             }
-            if topics.is_empty() {
-                return;
+            Repetition::RequestRefused => {
+                let is_held = |topic: &&Topic| self.client(key).is_some_and(|it| it.find(topic).is_some());
+                if let Some(topic) = topics.iter().find(is_held) {
+                    let refusal = Refusal::AlreadySubscribed;
+                    let refused = refused(id, refusal, Some(topic), word(venue, "subscribe"));
+                    return self.refuse(key, refused, now_ns);
+                }
             }
         }
         let ack_first = self.spec.options.ack_order.ack_comes_first(venue);
@@ -261,7 +272,7 @@ impl<T: Read + Write> Floor<T> {
 
     fn unsubscribe(&mut self, key: usize, id: Option<RequestId>, mut topics: Vec<Topic>, now_ns: u64) {
         let Some(venue) = self.client(key).map(|client| client.venue) else { return };
-        if refuses_repetition(venue) {
+        if repetition(venue) == Repetition::TopicRefused {
             for topic in self.taken_out(key, &mut topics, |client, topic| client.find(topic).is_none()) {
                 let refusal = Refusal::NotSubscribed;
                 let refused = refused(id.clone(), refusal, Some(&topic), word(venue, "unsubscribe"));
@@ -370,9 +381,24 @@ impl<T: Read + Write> Floor<T> {
     }
 }
 
-/// Whether the venue refuses to subscribe again to what is subscribed, and to unsubscribe from what is not.
-fn refuses_repetition(venue: Venue) -> bool {
-    venue == Venue::Kraken
+/// What a venue makes of a subscription to what is subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repetition {
+    /// It is acknowledged and changes nothing.
+    Granted,
+    /// It is refused topic by topic, and so is unsubscribing from what is not subscribed to.
+    TopicRefused,
+    /// It is refused with all the other topics of its request.
+    RequestRefused,
+}
+
+fn repetition(venue: Venue) -> Repetition {
+    match venue {
+        Venue::Kraken => Repetition::TopicRefused,
+        // As ccxt's users have met it: the new topics of such a request stay silent.
+        Venue::Bybit => Repetition::RequestRefused,
+        Venue::Binance | Venue::Coinbase | Venue::Okx => Repetition::Granted,
+    }
 }
 
 /// The venue's own word for what a client wanted.
