@@ -47,9 +47,9 @@ fn rewrite(protocol: &Protocol, request: &Request, endpoint: Endpoint) {
 fn replies(request: &Request) -> Vec<Reply> {
     let granted = |topics: &[Topic]| (topics.to_vec(), topics.to_vec());
     match request.clone() {
-        Request::Subscribe { id, topics, .. } => {
+        Request::Subscribe { id, topics, snapshot, .. } => {
             let (topics, all) = granted(&topics);
-            vec![Reply::Subscribed { id, topics, all }]
+            vec![Reply::Subscribed { id, topics, all, snapshot }]
         }
         Request::Unsubscribe { id, topics } => vec![Reply::Unsubscribed { id, topics, all: Vec::new() }],
         Request::List { id } => vec![Reply::Subscriptions { id, all: Vec::new() }],

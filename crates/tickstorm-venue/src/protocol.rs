@@ -237,6 +237,9 @@ pub enum Reply {
         topics: Vec<Topic>,
         /// All that the connection is subscribed to now.
         all: Vec<Topic>,
+        /// Whether a snapshot is to come first, as the client wished; none where it made no wish, and where the venue's
+        /// answer does not say.
+        snapshot: Option<bool>,
     },
     /// The topics are no longer subscribed to.
     Unsubscribed {
@@ -370,7 +373,10 @@ impl Protocol {
             Venue::Coinbase => {
                 coinbase::protocol::write_reply(listing, reply, circumstances, numbering, send)
             }
-            Venue::Kraken => kraken::protocol::write_reply(listing, reply, circumstances, numbering, send),
+            Venue::Kraken => {
+                let trades = self.options.kraken_trade_snapshot;
+                kraken::protocol::write_reply(listing, reply, trades, circumstances, send)
+            }
             Venue::Okx => okx::protocol::write_reply(listing, reply, circumstances, numbering, send),
             Venue::Bybit => bybit::protocol::write_reply(listing, reply, circumstances, numbering, send),
         }

@@ -461,7 +461,7 @@ pub(crate) fn read_reply(listing: &Listing, bytes: &[u8]) -> Result<Option<Reply
     }
     let Some(result) = object.find("result") else { return Ok(None) };
     Ok(match result.raw() {
-        "null" => Some(Reply::Subscribed { id, topics: Vec::new(), all: Vec::new() }),
+        "null" => Some(Reply::Subscribed { id, topics: Vec::new(), all: Vec::new(), snapshot: None }),
         "true" => Some(Reply::Combined { id, combined: Some(true) }),
         "false" => Some(Reply::Combined { id, combined: Some(false) }),
         _ if result.is_array() => Some(Reply::Subscriptions { id, all: read_list(listing, result)? }),
@@ -470,7 +470,7 @@ pub(crate) fn read_reply(listing: &Listing, bytes: &[u8]) -> Result<Option<Reply
             if result.is_empty() {
                 Some(Reply::Pong { id })
             } else if result.find("subscriptionId").is_some() {
-                Some(Reply::Subscribed { id, topics: vec![user_topic()], all: Vec::new() })
+                Some(Reply::Subscribed { id, topics: vec![user_topic()], all: Vec::new(), snapshot: None })
             } else {
                 result.find("authorizedSince").map(|_| Reply::LoggedIn { id })
             }
@@ -723,7 +723,7 @@ mod tests {
             (
                 r#"{"result":null,"id":1}"#,
                 Endpoint::Public,
-                Reply::Subscribed { id: id("1"), topics: vec![], all: vec![] },
+                Reply::Subscribed { id: id("1"), topics: vec![], all: vec![], snapshot: None },
             ),
             (
                 r#"{"result":["btcusdt@depth@100ms"],"id":3}"#,
@@ -743,7 +743,12 @@ mod tests {
             (
                 include_str!("../../../../testdata/binance/subscribed_user.json").trim_end(),
                 Endpoint::Private,
-                Reply::Subscribed { id: id("\"8b0f2b36-0001\""), topics: user(), all: vec![] },
+                Reply::Subscribed {
+                    id: id("\"8b0f2b36-0001\""),
+                    topics: user(),
+                    all: vec![],
+                    snapshot: None,
+                },
             ),
             (
                 include_str!("../../../../testdata/binance/refused_user.json").trim_end(),

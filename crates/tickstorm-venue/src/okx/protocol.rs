@@ -164,7 +164,7 @@ pub(crate) fn read_reply(listing: &Listing, bytes: &[u8]) -> Result<Option<Reply
             })?;
             let (topics, all) = (vec![topic], Vec::new());
             match event {
-                "subscribe" => Reply::Subscribed { id, topics, all },
+                "subscribe" => Reply::Subscribed { id, topics, all, snapshot: None },
                 _ => Reply::Unsubscribed { id, topics, all },
             }
         }
@@ -606,7 +606,7 @@ mod tests {
 
     #[test]
     fn the_examples_of_replies_are_written_and_read() {
-        let subscribed = Reply::Subscribed { id: id(), topics: vec![books()], all: vec![] };
+        let subscribed = Reply::Subscribed { id: id(), topics: vec![books()], all: vec![], snapshot: None };
         let unsubscribed = Reply::Unsubscribed { id: None, topics: vec![books()], all: vec![] };
         let unknown = Reply::Refused(Refused {
             topic: Some("channel:books,instId:XYZ-USDT".into()),
@@ -629,8 +629,10 @@ mod tests {
     #[test]
     fn every_topic_is_acknowledged_and_private_ones_are_counted() {
         let account = topic(Channel::Balances, None, r#"{"channel":"account"}"#);
-        let sent =
-            replies(&Reply::Subscribed { id: None, topics: vec![account, books()], all: vec![] }, CONNECTION);
+        let sent = replies(
+            &Reply::Subscribed { id: None, topics: vec![account, books()], all: vec![], snapshot: None },
+            CONNECTION,
+        );
         assert_eq!(sent.len(), 3);
         assert_eq!(sent[1], example!("channel_conn_count"));
         assert_eq!(read_reply(&listing(), sent[1].as_bytes()), Ok(None));
@@ -649,7 +651,7 @@ mod tests {
                 topic(Channel::Orders, None, r#"{"channel":"orders","instType":"ANY"}"#)
             ]
         );
-        let sent = replies(&Reply::Subscribed { id: None, topics, all: vec![] }, CONNECTION);
+        let sent = replies(&Reply::Subscribed { id: None, topics, all: vec![], snapshot: None }, CONNECTION);
         assert!(sent[0].contains(account), "{sent:?}");
     }
 

@@ -5,7 +5,7 @@
 //! schedule, and *wire time* is what messages carry, as time since the Unix time of the publishers' start.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io::{Read, Write},
     sync::Arc,
 };
@@ -25,7 +25,7 @@ use tickstorm_venue::{
     decoded::AssetBalance,
     limits::Limits,
     protocol::{Circumstances, Endpoint, Refused, Reply, Request, Topic},
-    publisher::{AccountState, Frame, Wish},
+    publisher::{AccountState, Frame, RECENT_TRADES, StreamId, Wish},
 };
 
 use crate::stall::Intervals;
@@ -92,6 +92,9 @@ pub(super) struct Floor<T> {
     pub(super) grader: Grader,
     /// The last statistics of each symbol, in wire time.
     pub(super) tickers: Box<[Option<Ticker>]>,
+    /// The last trades of each symbol, oldest first, in wire time: what clients are told of them does not depend on who
+    /// else listened.
+    trades: Box<[VecDeque<Message>]>,
     /// Symbols that are not traded at the moment.
     halted: BTreeSet<SymbolId>,
     pub(super) next_tick_ns: u64,
@@ -248,6 +251,7 @@ impl<T: Read + Write> Floor<T> {
     ) -> Self {
         Self {
             tickers: vec![None; listing.instruments.len()].into(),
+            trades: vec![VecDeque::new(); listing.instruments.len()].into(),
             halted: BTreeSet::new(),
             listing,
             start_unix_ns,
@@ -418,6 +422,7 @@ impl<T: Read + Write> Floor<T> {
             Body::Ticker(ticker) => self.tickers[message.symbol.0 as usize] = Some(*ticker),
             Body::Status(status) if status.trading => drop(self.halted.remove(&message.symbol)),
             Body::Status(_) => drop(self.halted.insert(message.symbol)),
+            Body::Trade(_) => self.remember_trade(&message),
             _ => {}
         }
         let (shops, mut out) = self.parts();
@@ -435,6 +440,24 @@ impl<T: Read + Write> Floor<T> {
             blotter.push(&message);
             self.tell_owners(account, &message);
         }
+    }
+
+    fn remember_trade(&mut self, message: &Message) {
+        let trades = &mut self.trades[message.symbol.0 as usize];
+        if trades.len() == RECENT_TRADES {
+            trades.pop_front();
+        }
+        trades.push_back(*message);
+    }
+
+    /// The stream of a public topic, which knows what was before it; none where the venue publishes no such thing.
+    pub(super) fn open_stream(&mut self, venue: Venue, topic: &Topic, books: &dyn Books) -> Option<StreamId> {
+        let publisher = &mut self.shops[venue as usize].as_deref_mut()?.publisher;
+        let stream = publisher.open(topic, &mut |symbol| books.book(symbol))?;
+        if let Some(symbol) = topic.symbol {
+            publisher.recall(stream, &self.trades[symbol.0 as usize]);
+        }
+        Some(stream)
     }
 
     /// Every message that was due by this floor time has been said: windows that end by then are told, and what says that

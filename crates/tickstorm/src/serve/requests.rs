@@ -162,7 +162,9 @@ impl<T: Read + Write> Floor<T> {
         };
         let mut all = self.topics(key);
         all.extend(sources.iter().map(|held| held.topic.clone()));
-        let ack = Reply::Subscribed { id, topics, all };
+        // Fills that are wished for come in a snapshot, too.
+        let snapshot = if wish.fills == Some(true) { wish.fills } else { wish.snapshot };
+        let ack = Reply::Subscribed { id, topics, all, snapshot };
         if ack_first {
             self.reply(key, &ack, now_ns);
         }
@@ -198,14 +200,10 @@ impl<T: Read + Write> Floor<T> {
                     Err(Refusal::NotLoggedIn)
                 }
                 Channel::Heartbeats => Ok(Source::Clock),
-                _ => {
-                    let opened = self
-                        .shop_mut(venue)
-                        .and_then(|shop| shop.publisher.open(&topic, &mut |symbol| books.book(symbol)));
-                    opened
-                        .map(Source::Stream)
-                        .ok_or_else(|| Refusal::UnknownChannel { name: topic.name.clone() })
-                }
+                _ => self
+                    .open_stream(venue, &topic, books)
+                    .map(Source::Stream)
+                    .ok_or_else(|| Refusal::UnknownChannel { name: topic.name.clone() }),
             };
             match source {
                 Ok(source) => sources.push(Held { topic, source }),

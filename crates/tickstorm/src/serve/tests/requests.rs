@@ -40,3 +40,57 @@ fn bybit_refuses_a_request_with_a_topic_that_is_held_as_a_whole() {
     assert!(text.contains(r#""topic":"publicTrade.ETHUSDT""#));
     assert_eq!(hall.close().of(index).tally.refused, 1);
 }
+
+#[test]
+fn kraken_says_of_the_snapshot_what_it_does() {
+    let mut hall = Hall::open(&market(62), ServeSpec::default(), 0);
+    let passerby = hall.enter(Venue::Binance, ROOMY);
+    hall.callers[passerby].say(br#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#);
+    hall.run(STARTS_NS + 2_000 * MS);
+    for (params, snapshot) in [
+        (r#""channel":"trade","symbol":["BTC/USDT"],"snapshot":true"#, true),
+        (r#""channel":"trade","symbol":["BTC/USDT"]"#, false),
+        (r#""channel":"book","symbol":["BTC/USDT"],"snapshot":false"#, false),
+        (r#""channel":"book","symbol":["BTC/USDT"]"#, true),
+    ] {
+        let index = hall.enter(Venue::Kraken, ROOMY);
+        hall.callers[index].say(format!(r#"{{"method":"subscribe","params":{{{params}}}}}"#).as_bytes());
+        let answers = answers(&mut hall, index);
+        let [Reply::Greeting, Reply::Subscribed { snapshot: said, .. }] = &answers[..] else {
+            panic!("{answers:?}")
+        };
+        let text = String::from_utf8_lossy(&hall.callers[index].heard.bytes).into_owned();
+        let comes = text.contains(r#""type":"snapshot""#);
+        assert_eq!((*said, comes), (Some(snapshot), snapshot), "{params}");
+    }
+    hall.close();
+}
+
+#[test]
+fn the_last_trades_are_told_whoever_listened_before() {
+    let mut hall = Hall::open(&market(63), ServeSpec::default(), 0);
+    let passerby = hall.enter(Venue::Binance, ROOMY);
+    hall.callers[passerby].say(br#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#);
+    let subscribe = br#"{"type":"subscribe","channel":"market_trades","product_ids":["BTC-USDT"]}"#;
+    hall.run(STARTS_NS + 2_000 * MS);
+    // The second comes when the first is there, the third when nobody is.
+    for index in [1, 2, 3] {
+        assert_eq!(hall.enter(Venue::Coinbase, ROOMY), index);
+        hall.callers[index].say(subscribe);
+        (0..4).for_each(|_| hall.attend());
+        let text = String::from_utf8_lossy(&hall.callers[index].heard.bytes).into_owned();
+        let snapshot = text.split(r#""type":"snapshot""#).nth(1).expect("it begins with a snapshot");
+        let told = snapshot.matches(r#""trade_id""#).count();
+        assert!((6..=50).contains(&told), "client {index}: {told}");
+        hall.run(600 * MS);
+        if index == 2 {
+            hall.callers[1].take_leave();
+            hall.callers[2].take_leave();
+            hall.run(300 * MS);
+        }
+    }
+    let outcome = hall.close();
+    for index in [1, 2, 3] {
+        assert_eq!(outcome.callers[index].heard.faults, [""; 0], "no trade is missing, none comes twice");
+    }
+}
