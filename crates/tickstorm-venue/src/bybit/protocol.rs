@@ -69,6 +69,8 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
         Request::Login { id, login } => (id, "auth", Some(login_args(login))),
         Request::List { .. }
         | Request::Call { .. }
+        | Request::Session { .. }
+        | Request::Logout { .. }
         | Request::SetCombined { .. }
         | Request::GetCombined { .. } => return false,
     };
@@ -105,6 +107,7 @@ pub(crate) fn write_reply(
         // Bybit greets nobody, lists nothing, wraps nothing and announces no end.
         Reply::Subscriptions { .. }
         | Reply::Called { .. }
+        | Reply::Session { .. }
         | Reply::Combined { .. }
         | Reply::Greeting
         | Reply::Heartbeat { .. }

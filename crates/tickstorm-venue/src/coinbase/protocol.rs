@@ -106,6 +106,7 @@ pub(crate) fn write_reply(
         Reply::Pong { .. }
         | Reply::LoggedIn { .. }
         | Reply::Called { .. }
+        | Reply::Session { .. }
         | Reply::Combined { .. }
         | Reply::Greeting
         | Reply::ClosingSoon => return,

@@ -163,6 +163,8 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
         Request::List { .. }
         | Request::Call { .. }
         | Request::Login { .. }
+        | Request::Session { .. }
+        | Request::Logout { .. }
         | Request::SetCombined { .. }
         | Request::GetCombined { .. } => {
             return false;
@@ -246,6 +248,7 @@ pub(crate) fn write_reply(
         Reply::Subscriptions { .. }
         | Reply::LoggedIn { .. }
         | Reply::Called { .. }
+        | Reply::Session { .. }
         | Reply::Combined { .. } => {}
     }
 }

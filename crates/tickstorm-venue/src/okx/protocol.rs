@@ -35,6 +35,9 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
     }
     let Some(op) = command.op else { return Err(told(Refusal::MissingField { field: "op" })) };
     let told = |refusal| Refused { method: Some(quoted(&op)), ..told(refusal) };
+    if !matches!(&*op, "subscribe" | "unsubscribe" | "login") {
+        return Err(told(Refusal::UnknownMethod { found: quoted(&op) }));
+    }
     let Some(args) = command.args else { return Err(told(Refusal::MissingField { field: "args" })) };
     let wrong_args = || told(Refusal::WrongValue { field: "args", found: quoted(args.get()) });
     match &*op {
@@ -54,13 +57,12 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
                 _ => Request::Unsubscribe { id, topics },
             })
         }
-        "login" => {
+        _ => {
             let args: Vec<LoginArg<'_>> = serde_json::from_str(args.get()).map_err(|_| wrong_args())?;
             let [login] = <[LoginArg<'_>; 1]>::try_from(args).map_err(|_| wrong_args())?;
             let login = login.read().map_err(told)?;
             Ok(Request::Login { id, login })
         }
-        _ => Err(told(Refusal::UnknownMethod { found: quoted(&op) })),
     }
 }
 
@@ -135,6 +137,7 @@ pub(crate) fn write_reply(
         Reply::Pong { .. } => send(b"pong"),
         Reply::Subscriptions { .. }
         | Reply::Called { .. }
+        | Reply::Session { .. }
         | Reply::Combined { .. }
         | Reply::Greeting
         | Reply::Heartbeat { .. } => {}
@@ -714,6 +717,12 @@ mod tests {
             (r#"{"args":[]}"#, Endpoint::Public, Some(Refusal::MissingField { field: "op" }), "60013"),
             (
                 r#"{"op":"dance","args":[]}"#,
+                Endpoint::Public,
+                Some(Refusal::UnknownMethod { found: "dance".into() }),
+                "60012",
+            ),
+            (
+                r#"{"op":"dance"}"#,
                 Endpoint::Public,
                 Some(Refusal::UnknownMethod { found: "dance".into() }),
                 "60012",

@@ -8,8 +8,9 @@ use std::{
 use tickstorm_market::SymbolId;
 use tickstorm_venue::{
     Venue,
+    closing::Leave,
     limits::Overstep,
-    protocol::{Channel, Login, Refusal, Refused, Reply, Request, RequestId, Topic},
+    protocol::{Channel, Login, Refusal, Refused, Reply, Request, RequestId, Session, Topic},
     publisher::{StreamId, Wish},
     rest::{Call, Facts},
 };
@@ -45,12 +46,17 @@ impl<T: Read + Write> Floor<T> {
             }
             Request::Ping { id } => self.reply(key, &Reply::Pong { id }, now_ns),
             Request::Login { id, login } => match self.log_in(key, &login, books, now_ns) {
-                Ok(()) => self.reply(key, &Reply::LoggedIn { id }, now_ns),
+                Ok(()) => self.logged_in(key, id, login.key, now_ns),
                 Err(refusal) => {
-                    let method = self.client(key).and_then(|client| word(client.venue, "login"));
-                    self.refuse(key, refused(id, refusal, None, method), now_ns);
+                    let Some(venue) = self.client(key).map(|client| client.venue) else { return };
+                    self.refuse(key, refused(id, refusal, None, word(venue, "login")), now_ns);
+                    if venue == Venue::Bybit {
+                        self.leave(key, Cause::Offended, venue.closing(Leave::LoginFailed), now_ns);
+                    }
                 }
             },
+            Request::Session { id } => self.tell_session(key, id, now_ns),
+            Request::Logout { id } => self.log_out(key, id, now_ns),
             Request::Call { id, call, login } => self.call(key, id, call, login.as_ref(), books, now_ns),
             Request::SetCombined { id, combined } => {
                 if let Some(client) = self.client_mut(key) {
@@ -203,6 +209,7 @@ impl<T: Read + Write> Floor<T> {
                 _ => self
                     .open_stream(venue, &topic, books)
                     .map(Source::Stream)
+                    .or_else(|| (venue == Venue::Binance).then_some(Source::Nowhere))
                     .ok_or_else(|| Refusal::UnknownChannel { name: topic.name.clone() }),
             };
             match source {
@@ -256,7 +263,7 @@ impl<T: Read + Write> Floor<T> {
                     let wrapped = is_combined.then(|| Arc::from(held.topic.name.as_str()));
                     shop.subscribe(stream, Subscriber { key, wrapped });
                 }
-                Source::Account => {}
+                Source::Account | Source::Nowhere => {}
                 Source::Clock => client.keep.heartbeat_due_ns = now_ns,
             }
             client.remember(held);
@@ -321,6 +328,35 @@ impl<T: Read + Write> Floor<T> {
         let account = checked.map_err(Refusal::Access)?;
         self.become_owner(key, account, &books.balances(account));
         Ok(())
+    }
+
+    fn logged_in(&mut self, key: usize, id: Option<RequestId>, api_key: String, now_ns: u64) {
+        let since_ms = self.unix_ns(now_ns) / 1_000_000;
+        let Some(client) = self.client_mut(key) else { return };
+        client.login = Some((api_key, since_ms));
+        match client.venue {
+            Venue::Binance => self.tell_session(key, id, now_ns),
+            _ => self.reply(key, &Reply::LoggedIn { id }, now_ns),
+        }
+    }
+
+    fn tell_session(&mut self, key: usize, id: Option<RequestId>, now_ns: u64) {
+        let Some(client) = self.client(key) else { return };
+        let session = Session {
+            login: client.login.clone(),
+            connected_ms: self.unix_ns(client.tally.came_ns) / 1_000_000,
+            is_subscribed: client.held.iter().any(|held| held.source == Source::Account),
+        };
+        self.reply(key, &Reply::Session { id, session }, now_ns);
+    }
+
+    /// Ends with its session what the client is told of its account. Without one there is nothing to end.
+    fn log_out(&mut self, key: usize, id: Option<RequestId>, now_ns: u64) {
+        if let Some(client) = self.client_mut(key).filter(|client| client.login.is_some()) {
+            client.held.retain(|held| held.source != Source::Account);
+            self.forget_owner(key);
+        }
+        self.tell_session(key, id, now_ns);
     }
 
     /// Answers over the socket what the HTTP interface answers as well.
