@@ -864,11 +864,10 @@ impl<T: Read + Write> Floor<T> {
         self.recording.clear();
     }
 
-    /// Clients with a subscription.
+    /// Clients with a subscription to something that there is.
     pub(super) fn subscribed(&self) -> usize {
-        let is_told =
-            |client: &&Box<Client<T>>| client.held.iter().any(|held| held.source != Source::Nowhere);
-        self.clients.iter().flatten().filter(is_told).count()
+        let clients = self.clients.iter().flatten();
+        clients.filter(|client| client.held.iter().any(|held| held.source != Source::Nowhere)).count()
     }
 
     pub(super) fn shop_mut(&mut self, venue: Venue) -> Option<&mut Shop> {
