@@ -63,7 +63,8 @@ class Record:
         """The stamp in nanoseconds; None for what is no message of the market."""
         text = message if isinstance(message, str) else message.decode()
         found = self.stamp.search(text)
-        if found is None:
+        # What a server says of itself has a time of its own.
+        if found is None or "serverShutdown" in text:
             return None
         self.read_last_at_unix_ns = time.time_ns()
         return int(found.group(1)) * 1_000_000

@@ -143,7 +143,10 @@ fn requests(venue: Venue) -> Result<(), Box<dyn Error>> {
     let circumstances =
         Circumstances { now_unix_ns: START_UNIX_NS as u64, connection: 7, endpoint: Endpoint::Public };
     let replies = [
-        ("ours_subscribed", Reply::Subscribed { id: id(), topics: topics.clone(), all: topics }),
+        (
+            "ours_subscribed",
+            Reply::Subscribed { id: id(), topics: topics.clone(), all: topics, snapshot: None },
+        ),
         ("ours_pong", Reply::Pong { id: id() }),
         ("ours_greeting", Reply::Greeting),
         ("ours_heartbeat", Reply::Heartbeat { count: 3 }),

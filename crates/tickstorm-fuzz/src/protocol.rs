@@ -1,6 +1,6 @@
 //! What clients ask and are answered.
 
-use tickstorm_venue::protocol::{Circumstances, Endpoint, Reply, Request, Topic};
+use tickstorm_venue::protocol::{Circumstances, Endpoint, Reply, Request, Session, Topic};
 use tickstorm_venue::{Decoded, Decoder, Numbering, Protocol, Venue};
 
 use crate::listing;
@@ -47,14 +47,20 @@ fn rewrite(protocol: &Protocol, request: &Request, endpoint: Endpoint) {
 fn replies(request: &Request) -> Vec<Reply> {
     let granted = |topics: &[Topic]| (topics.to_vec(), topics.to_vec());
     match request.clone() {
-        Request::Subscribe { id, topics, .. } => {
+        Request::Subscribe { id, topics, snapshot, .. } => {
             let (topics, all) = granted(&topics);
-            vec![Reply::Subscribed { id, topics, all }]
+            vec![Reply::Subscribed { id, topics, all, snapshot }]
         }
         Request::Unsubscribe { id, topics } => vec![Reply::Unsubscribed { id, topics, all: Vec::new() }],
         Request::List { id } => vec![Reply::Subscriptions { id, all: Vec::new() }],
         Request::Ping { id } => vec![Reply::Pong { id }],
-        Request::Login { id, .. } => vec![Reply::LoggedIn { id }],
+        Request::Login { id, login } => {
+            let session = Session { login: Some((login.key, 7)), connected_ms: 5, is_subscribed: false };
+            vec![Reply::LoggedIn { id: id.clone() }, Reply::Session { id, session }]
+        }
+        Request::Session { id } | Request::Logout { id } => {
+            vec![Reply::Session { id, session: Session::default() }]
+        }
         Request::SetCombined { id, .. } => vec![Reply::Combined { id, combined: None }],
         // Answered with facts of the market, which are read as such.
         Request::Call { .. } => Vec::new(),

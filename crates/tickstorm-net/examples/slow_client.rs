@@ -339,7 +339,8 @@ impl Options {
     }
 
     fn stamp_ms(&self, message: &Message) -> Option<i128> {
-        let text = message.to_text().ok()?;
+        // What a server says of itself has a time of its own.
+        let text = message.to_text().ok().filter(|text| !text.contains("serverShutdown"))?;
         let rest = text[text.find(&self.stamp)? + self.stamp.len()..].trim_start();
         rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
     }

@@ -15,10 +15,6 @@ pub enum Leave {
     Shutdown,
     /// The client asks too often.
     TooManyRequests,
-    /// The client has too many subscriptions.
-    TooManySubscriptions,
-    /// A message of the client is too large.
-    Oversized,
     /// The client has not logged in, or not subscribed to anything, in time.
     LoginTimeout,
     /// The client's login was refused.
@@ -27,14 +23,12 @@ pub enum Leave {
 
 impl Leave {
     /// Every reason.
-    pub const ALL: [Leave; 9] = [
+    pub const ALL: [Leave; 7] = [
         Leave::SlowConsumer,
         Leave::NoPong,
         Leave::Idle,
         Leave::Shutdown,
         Leave::TooManyRequests,
-        Leave::TooManySubscriptions,
-        Leave::Oversized,
         Leave::LoginTimeout,
         Leave::LoginFailed,
     ];
@@ -70,12 +64,6 @@ impl Venue {
             (Venue::Okx, Leave::SlowConsumer) => (4005, "Buffer is full, cannot write data", Assumed),
             (Venue::Okx, Leave::NoPong | Leave::Idle) => (4004, "No data received in 30s", Documented),
             (Venue::Okx, Leave::TooManyRequests) => (4002, "Invalid Request", Assumed),
-            (Venue::Okx, Leave::Oversized) => (4002, "Invalid Request", Assumed),
-            (Venue::Okx, Leave::TooManySubscriptions) => (
-                4009,
-                "The number of subscription channels for this connection exceeds the limit",
-                Documented,
-            ),
             (Venue::Okx, Leave::LoginTimeout | Leave::LoginFailed) => (4001, "Login Failed", Assumed),
             (Venue::Binance, Leave::TooManyRequests) => (1008, "Too many requests", Seen),
             (Venue::Binance, Leave::NoPong) => (1008, "Pong timeout", Seen),
@@ -85,8 +73,6 @@ impl Venue {
             (_, Leave::Idle) => (1000, "idle", Assumed),
             (_, Leave::Shutdown) => (1001, "", Assumed),
             (_, Leave::TooManyRequests) => (1008, "too many requests", Assumed),
-            (_, Leave::TooManySubscriptions) => (1008, "too many subscriptions", Assumed),
-            (_, Leave::Oversized) => (1009, "message too big", Assumed),
             (_, Leave::LoginTimeout) => (1008, "authentication timeout", Assumed),
             (_, Leave::LoginFailed) => (1008, "authentication failed", Assumed),
         };

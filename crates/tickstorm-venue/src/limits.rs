@@ -72,7 +72,7 @@ pub struct Limits {
     pub topics_per_request: Option<u32>,
     /// Bytes of one request.
     pub request_bytes: Option<u32>,
-    /// Messages from a connection's client, pings and pongs among them.
+    /// Messages from a connection's client, pings among them. Pongs would count too, but most answer pings of our own.
     pub messages: Option<Quota>,
     /// Subscriptions, their ends and logins on a connection.
     pub commands: Option<Quota>,
@@ -237,7 +237,7 @@ impl ConnectionMeter {
         Self { limits: *limits, messages: Meter::new(limits.messages), commands: Meter::new(limits.commands) }
     }
 
-    /// For every message of the client, before it is read: pings and pongs too.
+    /// For every message of the client, before it is read: pings too.
     pub fn on_message(&mut self, now_ns: u64, bytes: usize) -> Result<(), Overstep> {
         let venue = self.limits.venue;
         if self.messages.take(now_ns, 1).is_err() {

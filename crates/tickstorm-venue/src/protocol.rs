@@ -110,6 +110,16 @@ pub enum Request {
         /// Who, with the proof.
         login: Login,
     },
+    /// Whom the connection speaks for.
+    Session {
+        /// To be repeated in the answer.
+        id: Option<RequestId>,
+    },
+    /// To speak for nobody any more.
+    Logout {
+        /// To be repeated in the answer.
+        id: Option<RequestId>,
+    },
     /// What the HTTP interface answers as well.
     Call {
         /// To be repeated in the answer.
@@ -146,6 +156,17 @@ pub struct Login {
     pub passphrase: Option<String>,
     /// When it was signed, or until when it is good, as the venue defines it: Unix ms.
     pub time_ms: Option<u64>,
+}
+
+/// Whom a connection speaks for. Times are Unix ms.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Session {
+    /// The key that it has logged in with, and when; none if it has not.
+    pub login: Option<(String, u64)>,
+    /// When it connected.
+    pub connected_ms: u64,
+    /// Whether it is told of its account.
+    pub is_subscribed: bool,
 }
 
 /// A request that cannot be granted.
@@ -237,6 +258,9 @@ pub enum Reply {
         topics: Vec<Topic>,
         /// All that the connection is subscribed to now.
         all: Vec<Topic>,
+        /// Whether a snapshot is to come first, as the client wished; none where it made no wish, and where the venue's
+        /// answer does not say.
+        snapshot: Option<bool>,
     },
     /// The topics are no longer subscribed to.
     Unsubscribed {
@@ -265,6 +289,13 @@ pub enum Reply {
     LoggedIn {
         /// The client's.
         id: Option<RequestId>,
+    },
+    /// Whom the connection speaks for: at Binance, where that is the answer to a login, too.
+    Session {
+        /// The client's.
+        id: Option<RequestId>,
+        /// As it is now.
+        session: Session,
     },
     /// What the HTTP interface answers.
     Called {
@@ -370,7 +401,10 @@ impl Protocol {
             Venue::Coinbase => {
                 coinbase::protocol::write_reply(listing, reply, circumstances, numbering, send)
             }
-            Venue::Kraken => kraken::protocol::write_reply(listing, reply, circumstances, numbering, send),
+            Venue::Kraken => {
+                let trades = self.options.kraken_trade_snapshot;
+                kraken::protocol::write_reply(listing, reply, trades, circumstances, send)
+            }
             Venue::Okx => okx::protocol::write_reply(listing, reply, circumstances, numbering, send),
             Venue::Bybit => bybit::protocol::write_reply(listing, reply, circumstances, numbering, send),
         }

@@ -41,6 +41,9 @@ use windows::Windows;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u32);
 
+/// Trades of a symbol that a new subscriber is told of at most, where it is.
+pub const RECENT_TRADES: usize = 50;
+
 /// When what happens becomes a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Publishing {
@@ -263,6 +266,24 @@ impl Publisher {
             (What::Trades, _) => Holds::Trades(Box::default()),
             (What::Quotes, _) => Holds::Count(count),
             _ => Holds::Nothing,
+        }
+    }
+
+    /// Tells a stream of trades the last ones from before it was opened, oldest first, for the snapshots that its subscribers
+    /// begin with. They are ignored where there are no such snapshots, and once the stream knows of any trade.
+    pub fn recall<'a>(&mut self, stream: StreamId, trades: impl IntoIterator<Item = &'a Message>) {
+        if !matches!(self.venue, Venue::Coinbase | Venue::Kraken) {
+            return;
+        }
+        let Some(stream) = self.streams.get_mut(stream.0 as usize).and_then(Option::as_mut) else { return };
+        let Holds::Trades(known) = &mut stream.holds else { return };
+        if known.waiting.is_empty() && known.recent.is_empty() {
+            let clock = self.press.clock();
+            let prints = trades.into_iter().filter_map(|message| match &message.body {
+                Body::Trade(trade) => Some(TradePrint::of(message, trade, clock)),
+                _ => None,
+            });
+            known.recent.extend(prints);
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod tickers;
 
+pub use tickers::untraded;
+
 use tickstorm_market::event::{AccountId, Snapshot, Ticker};
 use tickstorm_market::instrument::{Listing, SymbolId};
 
@@ -188,6 +190,14 @@ impl Rest {
         tickers::answer(self.venue, &self.listing, call, ticker, start_unix_ns, now_ns)
     }
 
+    /// What a call costs of what the venue allows: at Binance its weight, elsewhere one.
+    pub fn weight(&self, call: &Call) -> u32 {
+        match self.venue {
+            Venue::Binance => binance::rest::weight(call),
+            Venue::Coinbase | Venue::Kraken | Venue::Okx | Venue::Bybit => 1,
+        }
+    }
+
     /// The answer to a request that cannot be granted.
     pub fn refuse(&self, error: &RestError, now_unix_ns: u64) -> Answer {
         match self.venue {
@@ -258,6 +268,32 @@ mod tests {
         let options = VenueOptions::parse(["binance-listen-key=on"]).unwrap();
         let rest = Rest::with_options(Venue::Binance, &listing(), &options);
         assert_eq!(rest.read_request(&request("POST")), Ok(Call::SocketToken));
+    }
+
+    #[test]
+    fn a_call_costs_what_its_answer_says() {
+        let rest = Rest::new(Venue::Binance, &listing());
+        let facts = Facts { now_unix_ns: 0, book: None, balances: None, token: "" };
+        for (path, query, weight) in [
+            ("/api/v3/time", "", 1),
+            ("/api/v3/depth", "symbol=BTCUSDT&limit=5000", 250),
+            ("/api/v3/account", "", 20),
+            ("/api/v3/ticker/24hr", "symbol=BTCUSDT", 2),
+            ("/api/v3/ticker/24hr", "symbols=%5B%22BTCUSDT%22%5D", 2),
+            ("/api/v3/ticker/24hr", "", 80),
+        ] {
+            let call = rest.read_request(&HttpRequest { method: "GET", path, query, body: b"" }).unwrap();
+            let answer = match call {
+                Call::Tickers { .. } => rest.tickers(&call, &|_| None, 0, 0),
+                _ => rest.answer(&call, &facts),
+            };
+            assert_eq!(rest.weight(&call), weight, "{path}?{query}");
+            assert_eq!(answer.headers, [("X-MBX-USED-WEIGHT-1M", weight.to_string())], "{path}?{query}");
+        }
+        assert_eq!(
+            Rest::new(Venue::Okx, &listing()).weight(&Call::Tickers { symbols: vec![], single: false }),
+            1
+        );
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Stream {
                 let request = self.protocol.read_request(request, Endpoint::Public);
                 let Ok(Request::Subscribe { id, topics, .. }) = request else { continue };
                 topics_left -= topics.iter().filter(|topic| topic.symbol.is_some()).count();
-                let reply = Reply::Subscribed { id, all: topics.clone(), topics };
+                let reply = Reply::Subscribed { id, all: topics.clone(), topics, snapshot: None };
                 let circumstances =
                     Circumstances { now_unix_ns: 0, connection: 1, endpoint: Endpoint::Public };
                 if self.venue != Venue::Coinbase {

@@ -22,7 +22,7 @@ mod tick;
 pub(crate) use outlet::ServeOutlet;
 pub(crate) use results::Served;
 pub use spec::{ApiKey, CLIENT_QUEUES, PingProbes, ServeSpec, SlowClient};
-pub use tickstorm_net::TlsChoice;
+pub use tickstorm_net::{FrontError, TlsChoice, TlsError};
 pub use tickstorm_venue::{
     limits::LimitProfile,
     options::{VENUE_OPTIONS, VenueOption, VenueOptions},
@@ -36,7 +36,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tickstorm_net::{Front, FrontError, FrontSpec, Poller, observe::Observer};
+use tickstorm_net::{Front, FrontSpec, Poller, observe::Observer};
 use tickstorm_venue::{
     Venue,
     access::{KeyError, Keys},
@@ -88,8 +88,25 @@ pub enum ServeError {
     #[error("cannot open the exchange")]
     Front(#[source] FrontError),
     /// A key cannot be used.
-    #[error("cannot use an api key")]
-    Key(#[source] KeyError),
+    #[error("api key number {number} cannot be used")]
+    Key {
+        /// Which of [`ServeSpec::keys`], from 1.
+        number: usize,
+        /// Why not.
+        source: KeyError,
+    },
+    /// A key opens an account that does not exist.
+    #[error(
+        "api key number {number} is for account {account}, but the market has {accounts}, counted from 0"
+    )]
+    Account {
+        /// Which of [`ServeSpec::keys`], from 1.
+        number: usize,
+        /// Its account.
+        account: u32,
+        /// Accounts of the market.
+        accounts: u32,
+    },
     /// The system gave nothing to wait on sockets with, or no thread.
     #[error("cannot watch sockets")]
     System(#[source] io::Error),
@@ -148,7 +165,7 @@ impl Exchange {
         let mut plan = plan;
         plan.set_more_flags(spec.flags());
         let poller = Arc::new(Poller::new().map_err(ServeError::System)?);
-        let keys: Arc<[Keys]> = keys(&spec)?.into();
+        let keys: Arc<[Keys]> = keys(&spec, plan.spec().accounts)?.into();
         let opened = Instant::now();
         let opened_unix_ns =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
@@ -261,17 +278,18 @@ impl Exchange {
     }
 }
 
-fn keys(spec: &ServeSpec) -> Result<Vec<Keys>, ServeError> {
-    Venue::ALL
-        .iter()
-        .map(|&venue| {
-            let mut keys = Keys::new(venue);
-            for key in spec.keys.iter().filter(|key| key.venue == venue) {
-                keys.add(key.credential.clone()).map_err(ServeError::Key)?;
-            }
-            Ok(keys)
-        })
-        .collect()
+/// By venue.
+fn keys(spec: &ServeSpec, accounts: u32) -> Result<Vec<Keys>, ServeError> {
+    let mut keys: Vec<Keys> = Venue::ALL.into_iter().map(Keys::new).collect();
+    for (number, key) in (1..).zip(&spec.keys) {
+        let account = key.credential.account.0;
+        if account >= accounts {
+            return Err(ServeError::Account { number, account, accounts });
+        }
+        let added = keys[key.venue as usize].add(key.credential.clone());
+        added.map_err(|source| ServeError::Key { number, source })?;
+    }
+    Ok(keys)
 }
 
 /// How soon the last awaited client is noticed.

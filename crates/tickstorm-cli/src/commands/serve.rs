@@ -10,7 +10,10 @@ use std::{
 use serde::Deserialize;
 use tickstorm::{
     ExportCadence, Plan,
-    serve::{ApiKey, CLIENT_QUEUES, Exchange, Publishing, ServeSpec, TlsChoice, Waiting},
+    serve::{
+        ApiKey, CLIENT_QUEUES, Exchange, FrontError, Publishing, ServeError, ServeSpec, TlsChoice, TlsError,
+        Waiting,
+    },
 };
 use tickstorm_report::format;
 
@@ -45,7 +48,10 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<Exit, Refusal> {
     let opening = opening(&plan);
     let shown = plan.clone();
     let listener = Listener::open()?;
-    let exchange = Exchange::open(plan, spec).map_err(|error| Refusal::new(Exit::Failure, chain(&error)))?;
+    let exchange = Exchange::open(plan, spec).map_err(|error| {
+        let given = (arguments.api_keys.len(), arguments.key_file.as_deref());
+        refusal(&error, &arguments.tls, given)
+    })?;
     let address = exchange.address();
     let write = |flag: &str, path: &Path, text: &str| {
         let written = Output::open(path).and_then(|output| output.write(text.as_bytes()));
@@ -188,6 +194,45 @@ impl FromStr for Listen {
         read.map(Self).map_err(|_| {
             format!("expected an address and a port, as 127.0.0.1:9443, or a port, got `{text}`")
         })
+    }
+}
+
+/// Why the exchange does not open. What the command line or a file of it is to blame for is named by its flag.
+///
+/// Keys are so many of the command line, and behind them those of the file.
+fn refusal(error: &ServeError, tls: &TlsArguments, keys: (usize, Option<&Path>)) -> Refusal {
+    let source = match error {
+        ServeError::Key { number, source } => return of_key(*number, &chain(source), keys),
+        ServeError::Account { number, account, accounts } => {
+            let problem = format!("account {account} must be below --accounts, which is {accounts}");
+            return of_key(*number, &problem, keys);
+        }
+        ServeError::Front(FrontError::Tls { source, .. }) => source,
+        _ => return Refusal::new(Exit::Failure, chain(error)),
+    };
+    let (exit, flag) = match &**source {
+        TlsError::File { path, .. } | TlsError::Content { path, .. }
+            if tls.key.as_ref() == Some(path) && tls.certificate.as_ref() != Some(path) =>
+        {
+            (Exit::Configuration, "--tls-key: ")
+        }
+        TlsError::File { .. } | TlsError::Content { .. } | TlsError::Pair { .. } => {
+            (Exit::Configuration, "--tls-cert: ")
+        }
+        TlsError::Name { .. } => (Exit::Usage, "--tls-name: "),
+        _ => (Exit::Failure, ""),
+    };
+    Refusal::new(exit, format!("{flag}{}", chain(&**source)))
+}
+
+fn of_key(number: usize, problem: &str, (on_the_line, file): (usize, Option<&Path>)) -> Refusal {
+    match file.filter(|_| number > on_the_line) {
+        Some(path) => {
+            let number = number - on_the_line;
+            let complaint = format!("--api-keys: {}: key {number}: {problem}", path.display());
+            Refusal::new(Exit::Configuration, complaint)
+        }
+        None => Refusal::new(Exit::Usage, format!("--api-key: number {number}: {problem}")),
     }
 }
 

@@ -489,6 +489,10 @@ fn doors_that_cannot_be_opened_say_why() {
     let nonsense = nonsense.to_str().expect("a temporary path is text");
     let keys = folder.file("keys.toml", "[[key]]\nvenue = \"okx\"\nkey = \"k\"\nsecret = 31337\n");
     let keys = keys.to_str().expect("a temporary path is text");
+    let one = "[[key]]\nvenue = \"okx\"\nkey = \"k\"\nsecret = \"31337\"\n";
+    let phraseless = folder
+        .file("phraseless.toml", format!("{one}passphrase = \"31337\"\n{}", one.replace("\"k\"", "\"l\"")));
+    let phraseless = phraseless.to_str().expect("a temporary path is text");
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
     let taken = taken.local_addr().expect("it is bound").to_string();
     let free = "127.0.0.1:0";
@@ -496,7 +500,12 @@ fn doors_that_cannot_be_opened_say_why() {
         (&["--listen", &taken][..], 1, &[&*taken, "in use", "0 for any free one"][..]),
         (&["--listen", "0.0.0.0:0"], 2, &["--listen: 0.0.0.0:0", "--listen-public"]),
         (&["--listen", "nowhere"], 2, &["--listen", "nowhere", "127.0.0.1:9443"]),
-        (&["--listen", free, "--tls-cert", nonsense, "--tls-key", nonsense], 1, &["no tls", "nonsense.pem"]),
+        (
+            &["--listen", free, "--tls-cert", nonsense, "--tls-key", nonsense],
+            104,
+            &["--tls-cert: ", "nonsense.pem", "a certificate"],
+        ),
+        (&["--listen", free, "--tls", "--tls-name", "no name"], 2, &["--tls-name: ", "no name"]),
         (&["--listen", free, "--tls-cert", nonsense], 2, &["--tls-cert", "--tls-key"]),
         (&["--listen", free, "--tls-key", nonsense], 2, &["--tls-key", "--tls-cert"]),
         (&["--listen", free, "--wait-for", "100ms"], 1, &["0 of 1 clients", "100ms"]),
@@ -513,8 +522,27 @@ fn doors_that_cannot_be_opened_say_why() {
         (&["--listen", free, "--api-key", "okx:31337"], 2, &["--api-key", "number 1", "VENUE:KEY:SECRET"]),
         (&["--listen", free, "--api-key", "nyse:key:31337"], 2, &["--api-key", "nyse", "okx"]),
         (&["--listen", free, "--api-key", "okx:key:se@31337x"], 2, &["--api-key", "account"]),
-        (&["--listen", free, "--api-key", "okx:key:31337"], 1, &["api key", "passphrase"]),
-        (&["--listen", free, "--api-key", "kraken:key:31337!"], 1, &["api key", "kraken", "key"]),
+        (&["--listen", free, "--api-key", "okx:key:31337"], 2, &["--api-key: number 1", "passphrase"]),
+        (
+            &["--listen", free, "--api-key", "bybit:key:31337", "--api-key", "kraken:key:31337!"],
+            2,
+            &["--api-key: number 2", "kraken", "key"],
+        ),
+        (
+            &["--listen", free, "--api-key", "bybit:key:31337", "--api-key", "bybit:key:31337@1"],
+            2,
+            &["--api-key: number 2", "twice"],
+        ),
+        (
+            &["--listen", free, "--api-key", "bybit:key:31337@50"],
+            2,
+            &["--api-key: number 1", "account 50", "--accounts", "50"],
+        ),
+        (
+            &["--listen", free, "--api-key", "bybit:key:31337", "--api-keys", phraseless],
+            104,
+            &["--api-keys: ", "phraseless.toml: key 2", "passphrase"],
+        ),
         (&["--listen", free, "--api-keys", keys], 104, &["--api-keys", "keys.toml", "line 4"]),
         (&["--listen", free, "--api-keys", "/no/such/file"], 104, &["--api-keys", "/no/such/file"]),
     ] {

@@ -14,7 +14,7 @@ use crate::decoder::DecodeError;
 use crate::encoder::Numbering;
 use crate::json::{Object, Value, quoted};
 use crate::protocol::{
-    Channel, Circumstances, Endpoint, Login, Refusal, Refused, Reply, Request, RequestId, Topic,
+    Channel, Circumstances, Endpoint, Login, Refusal, Refused, Reply, Request, RequestId, Session, Topic,
 };
 use crate::rest::{Call, HttpRequest, RestError};
 pub(crate) use refusal::write_flat_refusal;
@@ -115,7 +115,8 @@ fn params<'a>(object: &Object<'a>) -> Result<Vec<Value<'a>>, Refusal> {
     Ok(values.collect())
 }
 
-/// A stream by its name, as in a command or in the path of a socket.
+/// A stream by its name, as in a command or in the path of a socket. A name of the right form that is no instrument's has
+/// no symbol: Binance takes it, and never says anything under it.
 pub(super) fn read_stream(listing: &Listing, name: &str) -> Result<Topic, Refusal> {
     let topic = |channel, symbol| Topic { channel, symbol, name: name.to_owned() };
     match name {
@@ -139,9 +140,12 @@ pub(super) fn read_stream(listing: &Listing, name: &str) -> Result<Topic, Refusa
             Channel::TopOfBook { depth: known.ok_or(Refusal::UnknownDepth { depth: quoted(depth) })? }
         }
     };
+    let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    if symbol.is_empty() || !symbol.chars().all(is_name) {
+        return Err(Refusal::UnknownSymbol { name: quoted(symbol) });
+    }
     let listed = listing.instruments.iter().find(|instrument| instrument.symbol.to_lowercase() == symbol);
-    let listed = listed.ok_or_else(|| Refusal::UnknownSymbol { name: quoted(symbol) })?;
-    Ok(topic(channel, Some(listed.id)))
+    Ok(topic(channel, listed.map(|listed| listed.id)))
 }
 
 fn read_api_call(
@@ -163,7 +167,8 @@ fn read_api_call(
         "session.logon" => Ok(Request::Login { id, login: read_login(object)? }),
         "session.subscriptions" => Ok(Request::List { id }),
         "ping" => Ok(Request::Ping { id }),
-        "session.status" => Ok(Request::Call { id, call: Call::Formality(rest::SESSION), login: None }),
+        "session.status" => Ok(Request::Session { id }),
+        "session.logout" => Ok(Request::Logout { id }),
         "time" | "depth" | "exchangeInfo" => {
             let call = read_rest_call(listing, object, method)?;
             Ok(Request::Call { id, call, login: None })
@@ -296,6 +301,8 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
         Request::List { id } => format!(r#"{{"method":"LIST_SUBSCRIPTIONS","id":{}}}"#, id_text(id)),
         Request::Ping { id } => api_call("ping", "", id),
         Request::Login { id, login } => api_call("session.logon", &login_params(login), id),
+        Request::Session { id } => api_call("session.status", "", id),
+        Request::Logout { id } => api_call("session.logout", "", id),
         Request::SetCombined { id, combined } => {
             stream_command("SET_PROPERTY", &format!(r#""combined",{combined}"#), id)
         }
@@ -397,9 +404,7 @@ fn stream_reply(reply: &Reply, ms: u64) -> Option<String> {
     let result = |id, result: &str| Some(format!(r#"{{"result":{result},"id":{}}}"#, id_text(id)));
     match reply {
         Reply::Subscribed { id, .. } | Reply::Unsubscribed { id, .. } => result(id, "null"),
-        Reply::Combined { id, combined: None } | Reply::Pong { id } | Reply::LoggedIn { id } => {
-            result(id, "null")
-        }
+        Reply::Combined { id, combined: None } | Reply::Pong { id } => result(id, "null"),
         Reply::Combined { id, combined: Some(combined) } => result(id, &combined.to_string()),
         Reply::Subscriptions { id, all } => {
             let names: Vec<String> = all.iter().map(|topic| json_string(&topic.name)).collect();
@@ -407,7 +412,11 @@ fn stream_reply(reply: &Reply, ms: u64) -> Option<String> {
         }
         Reply::Refused(refused) => write_refusal(refused, Endpoint::Public),
         Reply::ClosingSoon => Some(format!(r#"{{"e":"serverShutdown","E":{ms}}}"#)),
-        Reply::Greeting | Reply::Heartbeat { .. } | Reply::Called { .. } => None,
+        Reply::LoggedIn { .. }
+        | Reply::Session { .. }
+        | Reply::Greeting
+        | Reply::Heartbeat { .. }
+        | Reply::Called { .. } => None,
     }
 }
 
@@ -425,12 +434,19 @@ fn api_reply(reply: &Reply, ms: u64) -> Option<String> {
         Reply::Subscriptions { id, all } => {
             result(id, if all.is_empty() { "[]" } else { r#"[{"subscriptionId":0}]"# })
         }
-        Reply::LoggedIn { id } => result(
-            id,
-            &format!(
-                r#"{{"authorizedSince":{ms},"connectedSince":{ms},"returnRateLimits":true,"serverTime":{ms},"userDataStream":false}}"#
-            ),
-        ),
+        Reply::Session { id, session } => {
+            let Session { login, connected_ms, is_subscribed } = session;
+            let (key, since) = match login {
+                Some((key, since_ms)) => (json_string(key), since_ms.to_string()),
+                None => ("null".to_owned(), "null".to_owned()),
+            };
+            result(
+                id,
+                &format!(
+                    r#"{{"apiKey":{key},"authorizedSince":{since},"connectedSince":{connected_ms},"returnRateLimits":true,"serverTime":{ms},"userDataStream":{is_subscribed}}}"#
+                ),
+            )
+        }
         Reply::Called { id, answer } => {
             let body = String::from_utf8_lossy(&answer.body);
             if answer.status == 200 {
@@ -441,7 +457,7 @@ fn api_reply(reply: &Reply, ms: u64) -> Option<String> {
         }
         Reply::Refused(refused) => write_refusal(refused, Endpoint::Private),
         Reply::ClosingSoon => Some(format!(r#"{{"event":{{"e":"serverShutdown","E":{ms}}}}}"#)),
-        Reply::Greeting | Reply::Heartbeat { .. } => None,
+        Reply::LoggedIn { .. } | Reply::Greeting | Reply::Heartbeat { .. } => None,
     }
 }
 
@@ -461,7 +477,7 @@ pub(crate) fn read_reply(listing: &Listing, bytes: &[u8]) -> Result<Option<Reply
     }
     let Some(result) = object.find("result") else { return Ok(None) };
     Ok(match result.raw() {
-        "null" => Some(Reply::Subscribed { id, topics: Vec::new(), all: Vec::new() }),
+        "null" => Some(Reply::Subscribed { id, topics: Vec::new(), all: Vec::new(), snapshot: None }),
         "true" => Some(Reply::Combined { id, combined: Some(true) }),
         "false" => Some(Reply::Combined { id, combined: Some(false) }),
         _ if result.is_array() => Some(Reply::Subscriptions { id, all: read_list(listing, result)? }),
@@ -470,13 +486,27 @@ pub(crate) fn read_reply(listing: &Listing, bytes: &[u8]) -> Result<Option<Reply
             if result.is_empty() {
                 Some(Reply::Pong { id })
             } else if result.find("subscriptionId").is_some() {
-                Some(Reply::Subscribed { id, topics: vec![user_topic()], all: Vec::new() })
+                Some(Reply::Subscribed { id, topics: vec![user_topic()], all: Vec::new(), snapshot: None })
             } else {
-                result.find("authorizedSince").map(|_| Reply::LoggedIn { id })
+                read_session(&result)?.map(|session| Reply::Session { id, session })
             }
         }
         _ => None,
     })
+}
+
+/// None if it is something else.
+fn read_session(result: &Object<'_>) -> Result<Option<Session>, DecodeError> {
+    let (Some(since), Some(connected)) = (result.find("authorizedSince"), result.find("connectedSince"))
+    else {
+        return Ok(None);
+    };
+    let login = match result.find("apiKey") {
+        Some(key) if key.raw() != "null" => Some((key.string()?.into_owned(), since.number()?)),
+        _ => None,
+    };
+    let is_subscribed = result.find("userDataStream").is_some_and(|truth| truth.raw() == "true");
+    Ok(Some(Session { login, connected_ms: connected.number()?, is_subscribed }))
 }
 
 /// Streams that are not known here are left out.
@@ -595,6 +625,8 @@ mod tests {
                 },
             ),
             (r#"{"id":null,"method":"ping"}"#, Endpoint::Private, Request::Ping { id: id("null") }),
+            (r#"{"id":1,"method":"session.status"}"#, Endpoint::Private, Request::Session { id: id("1") }),
+            (r#"{"id":1,"method":"session.logout"}"#, Endpoint::Private, Request::Logout { id: id("1") }),
         ] {
             assert_eq!(read(text, endpoint), Ok(request.clone()), "{text}");
             assert_eq!(written(&request).as_deref(), Some(text));
@@ -641,8 +673,16 @@ mod tests {
         let refusal = |name| read_stream(&listing(), name).unwrap_err();
         assert_eq!(refusal("btcusdt@depth7"), Refusal::UnknownDepth { depth: "7".into() });
         assert_eq!(refusal("btcusdt@depth05"), Refusal::UnknownDepth { depth: "05".into() });
-        assert_eq!(refusal("ethusdt@trade"), Refusal::UnknownSymbol { name: "ethusdt".into() });
-        assert_eq!(refusal("BTCUSDT@trade"), Refusal::UnknownSymbol { name: "BTCUSDT".into() });
+        for (name, channel) in [
+            ("ethusdt@trade", Channel::Trades),
+            ("BTCUSDT@trade", Channel::Trades),
+            ("nope@ticker", Channel::Tickers),
+        ] {
+            let of_nothing = Topic { channel, symbol: None, name: name.to_owned() };
+            assert_eq!(read_stream(&listing(), name), Ok(of_nothing), "it is taken, and means nothing");
+        }
+        assert_eq!(refusal("@trade"), Refusal::UnknownSymbol { name: "".into() });
+        assert_eq!(refusal("btc usdt@trade"), Refusal::UnknownSymbol { name: "btc usdt".into() });
         for name in ["btcusdt@kline_1m", "btcusdt", "", "@", "btcusdt@"] {
             assert_eq!(refusal(name), Refusal::UnknownChannel { name: name.into() });
         }
@@ -723,7 +763,7 @@ mod tests {
             (
                 r#"{"result":null,"id":1}"#,
                 Endpoint::Public,
-                Reply::Subscribed { id: id("1"), topics: vec![], all: vec![] },
+                Reply::Subscribed { id: id("1"), topics: vec![], all: vec![], snapshot: None },
             ),
             (
                 r#"{"result":["btcusdt@depth@100ms"],"id":3}"#,
@@ -743,7 +783,12 @@ mod tests {
             (
                 include_str!("../../../../testdata/binance/subscribed_user.json").trim_end(),
                 Endpoint::Private,
-                Reply::Subscribed { id: id("\"8b0f2b36-0001\""), topics: user(), all: vec![] },
+                Reply::Subscribed {
+                    id: id("\"8b0f2b36-0001\""),
+                    topics: user(),
+                    all: vec![],
+                    snapshot: None,
+                },
             ),
             (
                 include_str!("../../../../testdata/binance/refused_user.json").trim_end(),
@@ -816,8 +861,6 @@ mod tests {
             told.starts_with(r#"{"id":1,"status":400,"error":{"code":-1121,"msg":"Invalid symbol."},"#),
             "{told}"
         );
-        let session = asked(r#"{"id":1,"method":"session.status"}"#).0;
-        assert!(reply(rest.answer(&session, &facts)).contains(r#""result":{"apiKey":null,"#));
     }
 
     #[test]
@@ -841,7 +884,11 @@ mod tests {
     #[test]
     fn replies_of_the_private_socket_read_back() {
         for reply in [
-            Reply::LoggedIn { id: id("1") },
+            Reply::Session { id: id("1"), session: Session { connected_ms: 7, ..Session::default() } },
+            Reply::Session {
+                id: id("1"),
+                session: Session { login: Some(("k\"".into(), 9)), connected_ms: 7, is_subscribed: true },
+            },
             Reply::Pong { id: id("1") },
             Reply::Subscriptions { id: id("1"), all: vec![user_topic()] },
             Reply::Subscriptions { id: id("1"), all: vec![] },

@@ -93,10 +93,6 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
         Call::Balances | Call::BalancesAndHolds => account(listing, facts, ms).into_bytes(),
         Call::SocketToken => format!(r#"{{"listenKey":{}}}"#, json_string(facts.token)).into_bytes(),
         Call::Formality(LISTEN_KEY) => "{}".to_owned().into_bytes(),
-        Call::Formality(SESSION) => format!(
-            r#"{{"apiKey":null,"authorizedSince":null,"connectedSince":{ms},"returnRateLimits":true,"serverTime":{ms},"userDataStream":false}}"#
-        )
-        .into_bytes(),
         Call::Formality(USD_FUTURES | COIN_FUTURES) => format!(
             r#"{{"timezone":"UTC","serverTime":{ms},"rateLimits":[],"exchangeFilters":[],"assets":[],"symbols":[]}}"#
         )
@@ -108,15 +104,19 @@ pub(crate) fn answer(listing: &Listing, call: &Call, facts: &Facts<'_>) -> Answe
 }
 
 /// What a call costs of the 6000 a minute. Sums are not kept here.
-fn weight(call: &Call) -> u32 {
+pub(crate) fn weight(call: &Call) -> u32 {
     match call {
         Call::Depth { limit: ..=100, .. } => 5,
         Call::Depth { limit: ..=500, .. } => 25,
         Call::Depth { limit: ..=1000, .. } => 50,
         Call::Depth { .. } => 250,
         Call::Instruments(_) | Call::Balances | Call::BalancesAndHolds => 20,
-        Call::SocketToken | Call::Tickers { single: true, .. } => 2,
-        Call::Tickers { .. } => 80,
+        Call::SocketToken => 2,
+        Call::Tickers { symbols, .. } => match symbols.len() {
+            1..=20 => 2,
+            21..=100 => 40,
+            _ => 80,
+        },
         Call::Ping | Call::Time | Call::Status | Call::Assets | Call::Formality(_) => 1,
     }
 }
@@ -271,9 +271,6 @@ const DEPTH_DEFAULT: u32 = 100;
 const DEPTH_MAX: u32 = 5_000;
 
 const TICKERS: &str = "/api/v3/ticker/24hr";
-
-/// No path, but a method of the WebSocket API.
-pub(super) const SESSION: &str = "session.status";
 
 /// Opened user data before the WebSocket API did; older clients still ask.
 pub(crate) const LISTEN_KEY: &str = "/api/v3/userDataStream";

@@ -69,6 +69,8 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
         Request::Login { id, login } => (id, "auth", Some(login_args(login))),
         Request::List { .. }
         | Request::Call { .. }
+        | Request::Session { .. }
+        | Request::Logout { .. }
         | Request::SetCombined { .. }
         | Request::GetCombined { .. } => return false,
     };
@@ -105,6 +107,7 @@ pub(crate) fn write_reply(
         // Bybit greets nobody, lists nothing, wraps nothing and announces no end.
         Reply::Subscriptions { .. }
         | Reply::Called { .. }
+        | Reply::Session { .. }
         | Reply::Combined { .. }
         | Reply::Greeting
         | Reply::Heartbeat { .. }
@@ -149,7 +152,7 @@ pub(crate) fn read_reply(_: &Listing, bytes: &[u8]) -> Result<Option<Reply>, Dec
             Reply::Refused(Refused { id, refusal, topic, method })
         }
         "ping" | "pong" => Reply::Pong { id },
-        "subscribe" => Reply::Subscribed { id, topics: Vec::new(), all: Vec::new() },
+        "subscribe" => Reply::Subscribed { id, topics: Vec::new(), all: Vec::new(), snapshot: None },
         "unsubscribe" => Reply::Unsubscribed { id, topics: Vec::new(), all: Vec::new() },
         "auth" => Reply::LoggedIn { id },
         _ => return Ok(None),
@@ -455,7 +458,11 @@ mod tests {
         let none = Vec::new;
         let no_handler = Refusal::UnknownChannel { name: "orderbook.50.XYZUSDT".to_owned() };
         for (text, endpoint, reply) in [
-            (SUBSCRIBED, Endpoint::Public, Reply::Subscribed { id: id("r1"), topics: none(), all: none() }),
+            (
+                SUBSCRIBED,
+                Endpoint::Public,
+                Reply::Subscribed { id: id("r1"), topics: none(), all: none(), snapshot: None },
+            ),
             (
                 UNSUBSCRIBED,
                 Endpoint::Public,

@@ -106,6 +106,7 @@ pub(crate) fn write_reply(
         Reply::Pong { .. }
         | Reply::LoggedIn { .. }
         | Reply::Called { .. }
+        | Reply::Session { .. }
         | Reply::Combined { .. }
         | Reply::Greeting
         | Reply::ClosingSoon => return,
@@ -561,7 +562,12 @@ mod tests {
         let all = vec![topic("level2", Some(0)), topic("level2", Some(1))];
         let start = START_UNIX_NS as u64;
         for reply in [
-            Reply::Subscribed { id: None, topics: vec![topic("level2", Some(1))], all: all.clone() },
+            Reply::Subscribed {
+                id: None,
+                topics: vec![topic("level2", Some(1))],
+                all: all.clone(),
+                snapshot: None,
+            },
             Reply::Unsubscribed { id: None, topics: vec![], all: all.clone() },
         ] {
             assert_eq!(replied(&reply, 3, start + 120_455_013), [SUBSCRIPTIONS.trim_end()]);

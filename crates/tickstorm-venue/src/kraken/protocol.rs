@@ -14,7 +14,6 @@ use super::encode::symbol_name;
 use super::time::time_text;
 use super::wire::{Reader, fields};
 use crate::decoder::DecodeError;
-use crate::encoder::Numbering;
 use crate::json::{Value, quoted};
 use crate::protocol::{
     Channel, Circumstances, Endpoint, Login, Refusal, Refused, Reply, Request, RequestId, Topic,
@@ -164,6 +163,8 @@ pub(crate) fn write_request(listing: &Listing, request: &Request, out: &mut Vec<
         Request::List { .. }
         | Request::Call { .. }
         | Request::Login { .. }
+        | Request::Session { .. }
+        | Request::Logout { .. }
         | Request::SetCombined { .. }
         | Request::GetCombined { .. } => {
             return false;
@@ -198,11 +199,12 @@ fn params<'a>(
     })
 }
 
+/// Trades begin with a snapshot without being asked if `trade_snapshots`; all others do.
 pub(crate) fn write_reply(
     listing: &Listing,
     reply: &Reply,
+    trade_snapshots: bool,
     circumstances: &Circumstances,
-    _: &mut Numbering,
     send: &mut dyn FnMut(&[u8]),
 ) {
     let time = time_text(circumstances.now_unix_ns);
@@ -212,9 +214,10 @@ pub(crate) fn write_reply(
         send(&out);
     };
     match reply {
-        Reply::Subscribed { id, topics, .. } => {
+        Reply::Subscribed { id, topics, snapshot, .. } => {
             for topic in topics {
-                let result = result(listing, topic, Some(topic.channel != Channel::Trades));
+                let unasked = topic.channel != Channel::Trades || trade_snapshots;
+                let result = result(listing, topic, Some(snapshot.unwrap_or(unasked)));
                 answer(Answer { result, success: Some(true), ..Answer::to("subscribe", id) });
             }
         }
@@ -245,6 +248,7 @@ pub(crate) fn write_reply(
         Reply::Subscriptions { .. }
         | Reply::LoggedIn { .. }
         | Reply::Called { .. }
+        | Reply::Session { .. }
         | Reply::Combined { .. } => {}
     }
 }
@@ -283,7 +287,10 @@ pub(crate) fn read_reply(listing: &Listing, bytes: &[u8]) -> Result<Option<Reply
     let result: WireParams<'_> = reader.need("answer", "result", answer.result)?.read()?;
     let (topics, all) = (vec![read_result(listing, reader, &result)?], Vec::new());
     Ok(Some(match subscribed {
-        true => Reply::Subscribed { id, topics, all },
+        true => {
+            let snapshot = reader.find("snapshot", result.snapshot).map(Value::boolean).transpose()?;
+            Reply::Subscribed { id, topics, all, snapshot }
+        }
         false => Reply::Unsubscribed { id, topics, all },
     }))
 }
@@ -644,7 +651,7 @@ mod tests {
             endpoint: Endpoint::Public,
         };
         let mut sent = Vec::new();
-        write_reply(&listing(), reply, &circumstances, &mut Numbering::default(), &mut |text| {
+        write_reply(&listing(), reply, false, &circumstances, &mut |text| {
             sent.push(String::from_utf8(text.to_vec()).unwrap());
         });
         sent
@@ -722,7 +729,7 @@ mod tests {
             (example!("pong"), Reply::Pong { id: id(101) }),
             (
                 example!("subscribed_book"),
-                Reply::Subscribed { id: id(1), topics: vec![book(10, 0)], all: all() },
+                Reply::Subscribed { id: id(1), topics: vec![book(10, 0)], all: all(), snapshot: Some(true) },
             ),
             (
                 example!("unsubscribed_book"),
@@ -735,6 +742,7 @@ mod tests {
                     id: id(5),
                     topics: vec![topic(&listing(), Channel::Orders, None)],
                     all: all(),
+                    snapshot: Some(true),
                 },
             ),
         ] {
@@ -751,13 +759,38 @@ mod tests {
     #[test]
     fn every_symbol_is_acknowledged_by_itself() {
         let topics = vec![book(25, 0), book(25, 1)];
-        assert_eq!(replies(&Reply::Subscribed { id: None, topics, all: vec![] }).len(), 2);
+        assert_eq!(replies(&Reply::Subscribed { id: None, topics, all: vec![], snapshot: None }).len(), 2);
         assert_eq!(replies(&Reply::LoggedIn { id: None }), Vec::<String>::new());
         assert_eq!(
             read_reply(&listing(), replies(&Reply::ClosingSoon)[0].as_bytes()),
             Ok(Some(Reply::ClosingSoon))
         );
         assert_eq!(read_reply(&listing(), example!("trade").as_bytes()), Ok(None));
+    }
+
+    #[test]
+    fn an_acknowledgement_says_of_the_snapshot_what_was_wished_for() {
+        let told = |channel, snapshot, trade_snapshots| {
+            let topics = vec![topic(&listing(), channel, Some(SymbolId(0)))];
+            let reply = Reply::Subscribed { id: None, topics, all: vec![], snapshot };
+            let circumstances = Circumstances { now_unix_ns: 0, connection: 1, endpoint: Endpoint::Public };
+            let mut told = None;
+            write_reply(&listing(), &reply, trade_snapshots, &circumstances, &mut |text| {
+                told = Some(String::from_utf8_lossy(text).contains(r#""snapshot":true"#));
+            });
+            told.unwrap()
+        };
+        let books = Channel::Book { depth: 10 };
+        for (channel, wish, trade_snapshots, expected) in [
+            (books, None, false, true),
+            (books, Some(false), false, false),
+            (Channel::Trades, None, false, false),
+            (Channel::Trades, None, true, true),
+            (Channel::Trades, Some(true), false, true),
+            (Channel::Trades, Some(false), true, false),
+        ] {
+            assert_eq!(told(channel, wish, trade_snapshots), expected, "{channel:?} {wish:?}");
+        }
     }
 
     #[test]
@@ -780,7 +813,9 @@ mod tests {
             let wanted =
                 Request::Subscribe { id: id.clone(), topics: topics.clone(), snapshot, fills, login };
             assert_eq!(request(&written(&wanted).unwrap()), Ok(wanted));
-            let granted = Reply::Subscribed { id, topics, all: vec![] };
+            // Heartbeats have no state to begin with.
+            let snapshot = snapshot.filter(|_| channel != Channel::Heartbeats);
+            let granted = Reply::Subscribed { id, topics, all: vec![], snapshot };
             assert_eq!(read_reply(&listing, replies(&granted)[0].as_bytes()), Ok(Some(granted)));
         }
         let mixed = vec![book(10, 0), topic(&listing, Channel::Trades, btc)];

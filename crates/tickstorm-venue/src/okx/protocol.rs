@@ -35,6 +35,9 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
     }
     let Some(op) = command.op else { return Err(told(Refusal::MissingField { field: "op" })) };
     let told = |refusal| Refused { method: Some(quoted(&op)), ..told(refusal) };
+    if !matches!(&*op, "subscribe" | "unsubscribe" | "login") {
+        return Err(told(Refusal::UnknownMethod { found: quoted(&op) }));
+    }
     let Some(args) = command.args else { return Err(told(Refusal::MissingField { field: "args" })) };
     let wrong_args = || told(Refusal::WrongValue { field: "args", found: quoted(args.get()) });
     match &*op {
@@ -54,13 +57,12 @@ pub(crate) fn read_request(listing: &Listing, bytes: &[u8], endpoint: Endpoint) 
                 _ => Request::Unsubscribe { id, topics },
             })
         }
-        "login" => {
+        _ => {
             let args: Vec<LoginArg<'_>> = serde_json::from_str(args.get()).map_err(|_| wrong_args())?;
             let [login] = <[LoginArg<'_>; 1]>::try_from(args).map_err(|_| wrong_args())?;
             let login = login.read().map_err(told)?;
             Ok(Request::Login { id, login })
         }
-        _ => Err(told(Refusal::UnknownMethod { found: quoted(&op) })),
     }
 }
 
@@ -135,6 +137,7 @@ pub(crate) fn write_reply(
         Reply::Pong { .. } => send(b"pong"),
         Reply::Subscriptions { .. }
         | Reply::Called { .. }
+        | Reply::Session { .. }
         | Reply::Combined { .. }
         | Reply::Greeting
         | Reply::Heartbeat { .. } => {}
@@ -164,7 +167,7 @@ pub(crate) fn read_reply(listing: &Listing, bytes: &[u8]) -> Result<Option<Reply
             })?;
             let (topics, all) = (vec![topic], Vec::new());
             match event {
-                "subscribe" => Reply::Subscribed { id, topics, all },
+                "subscribe" => Reply::Subscribed { id, topics, all, snapshot: None },
                 _ => Reply::Unsubscribed { id, topics, all },
             }
         }
@@ -606,7 +609,7 @@ mod tests {
 
     #[test]
     fn the_examples_of_replies_are_written_and_read() {
-        let subscribed = Reply::Subscribed { id: id(), topics: vec![books()], all: vec![] };
+        let subscribed = Reply::Subscribed { id: id(), topics: vec![books()], all: vec![], snapshot: None };
         let unsubscribed = Reply::Unsubscribed { id: None, topics: vec![books()], all: vec![] };
         let unknown = Reply::Refused(Refused {
             topic: Some("channel:books,instId:XYZ-USDT".into()),
@@ -629,8 +632,10 @@ mod tests {
     #[test]
     fn every_topic_is_acknowledged_and_private_ones_are_counted() {
         let account = topic(Channel::Balances, None, r#"{"channel":"account"}"#);
-        let sent =
-            replies(&Reply::Subscribed { id: None, topics: vec![account, books()], all: vec![] }, CONNECTION);
+        let sent = replies(
+            &Reply::Subscribed { id: None, topics: vec![account, books()], all: vec![], snapshot: None },
+            CONNECTION,
+        );
         assert_eq!(sent.len(), 3);
         assert_eq!(sent[1], example!("channel_conn_count"));
         assert_eq!(read_reply(&listing(), sent[1].as_bytes()), Ok(None));
@@ -649,7 +654,7 @@ mod tests {
                 topic(Channel::Orders, None, r#"{"channel":"orders","instType":"ANY"}"#)
             ]
         );
-        let sent = replies(&Reply::Subscribed { id: None, topics, all: vec![] }, CONNECTION);
+        let sent = replies(&Reply::Subscribed { id: None, topics, all: vec![], snapshot: None }, CONNECTION);
         assert!(sent[0].contains(account), "{sent:?}");
     }
 
@@ -712,6 +717,12 @@ mod tests {
             (r#"{"args":[]}"#, Endpoint::Public, Some(Refusal::MissingField { field: "op" }), "60013"),
             (
                 r#"{"op":"dance","args":[]}"#,
+                Endpoint::Public,
+                Some(Refusal::UnknownMethod { found: "dance".into() }),
+                "60012",
+            ),
+            (
+                r#"{"op":"dance"}"#,
                 Endpoint::Public,
                 Some(Refusal::UnknownMethod { found: "dance".into() }),
                 "60012",

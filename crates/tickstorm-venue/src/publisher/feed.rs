@@ -50,7 +50,10 @@ impl Feed {
         let feed = Self::of_channel(venue, topic)?;
         let of_all = match feed.what {
             What::States => true,
-            What::Tickers | What::ShortTickers => venue == Venue::Binance,
+            // Its streams of all instruments have names of their own; others without an instrument are nothing's.
+            What::Tickers | What::ShortTickers => {
+                venue == Venue::Binance && (topic.name.is_empty() || topic.name.starts_with('!'))
+            }
             _ => false,
         };
         // Kraken's list of instruments is always all of it.
@@ -220,6 +223,8 @@ mod tests {
             }
             assert_eq!(Feed::of(venue, &topic(Channel::Trades, Some(SymbolId(3))), &listing()), None);
             assert_eq!(Feed::of(venue, &topic(Channel::Trades, None), &listing()), None);
+            let of_nothing = Topic { name: "nope@ticker".into(), ..topic(Channel::Tickers, None) };
+            assert_eq!(Feed::of(venue, &of_nothing, &listing()), None);
         }
     }
 }

@@ -8,7 +8,7 @@ use tickstorm_market::instrument::{Listing, SymbolId};
 
 use super::feed::{Feed, What};
 use super::shelf::{News, Telling};
-use super::{Desk, Frame, Holds, Stream, StreamId, Trades};
+use super::{Desk, Frame, Holds, RECENT_TRADES, Stream, StreamId, Trades};
 use crate::decoded::{
     AggregateTrade, Continuity, Decoded, DepthForm, DepthUpdate, Level, QuoteUpdate, TickerUpdate,
     TradePrint, WallClock,
@@ -510,7 +510,7 @@ impl Trades {
     /// Those that were waiting are told.
     fn remember(&mut self) {
         self.recent.extend(self.waiting.drain(..));
-        let excess = self.recent.len().saturating_sub(RECENT_MAX);
+        let excess = self.recent.len().saturating_sub(RECENT_TRADES);
         self.recent.drain(..excess);
     }
 }
@@ -581,6 +581,3 @@ const SHORTEST_TIME: usize = 20;
 
 /// The depth of best prices, where they are a book.
 const BEST: u32 = 1;
-
-/// As many trades as Kraken sends new subscribers.
-const RECENT_MAX: usize = 50;

@@ -1,14 +1,14 @@
 //! Statistics by HTTP: what the sockets tell of them, under the names that the HTTP interface has for it.
 
 use serde_json::Value;
-use tickstorm_market::event::{Body, Message, Ticker};
-use tickstorm_market::instrument::{Listing, SymbolId};
+use tickstorm_market::event::{Body, Message, Quote, Snapshot, Ticker};
+use tickstorm_market::instrument::{Instrument, Listing, SymbolId};
 
 use super::{Answer, Call};
-use crate::bybit;
 use crate::encoder::{Encoder, Numbering};
 use crate::text::units_text;
 use crate::venue::Venue;
+use crate::{binance, bybit, kraken};
 
 pub(super) fn answer(
     venue: Venue,
@@ -45,9 +45,8 @@ pub(super) fn answer(
     let list = entries.join(",");
     match venue {
         Venue::Binance => {
-            let weight = if single { "2" } else { "80" };
             let body = if single && !entries.is_empty() { list } else { format!("[{list}]") };
-            let headers = vec![("X-MBX-USED-WEIGHT-1M", weight.to_owned())];
+            let headers = vec![("X-MBX-USED-WEIGHT-1M", binance::rest::weight(call).to_string())];
             Answer { status: 200, headers, body: body.into_bytes() }
         }
         Venue::Okx => {
@@ -62,6 +61,14 @@ pub(super) fn answer(
             super::Rest::new(venue, listing).refuse(&super::RestError::UnknownPath, unix_ns)
         }
     }
+}
+
+/// The statistics of an instrument before its first: nothing was traded, and the price is the first one.
+pub fn untraded(instrument: &Instrument, book: &Snapshot) -> Ticker {
+    let [bid, ask] = [&book.bids, &book.asks].map(|levels| levels.first().copied().unwrap_or_default());
+    let quote =
+        Quote { update_id: book.update_id, bid: bid.0, bid_quantity: bid.1, ask: ask.0, ask_quantity: ask.1 };
+    Ticker { quote, ..kraken::without_trades(instrument.start_price) }
 }
 
 /// The fields in the order of the names that they get.
@@ -128,8 +135,6 @@ const BYBIT_NAMES: [&str; 9] = [
 
 #[cfg(test)]
 mod tests {
-    use tickstorm_market::event::Quote;
-
     use super::*;
     use crate::rest::{HttpRequest, Rest};
     use crate::testing::{START_UNIX_NS, listing};
@@ -157,6 +162,17 @@ mod tests {
         let answer = rest.tickers(&call, &ticker, START_UNIX_NS, 5_000_000);
         assert_eq!(answer.status, 200);
         serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn what_was_not_traded_has_its_first_price_and_the_best_ones_of_its_book() {
+        let (bids, asks) = (vec![(669_999, 5), (669_998, 1)], vec![(670_001, 7)]);
+        let book = Snapshot { symbol: SymbolId(0), sequence: 3, update_id: 9, bids, asks };
+        let instrument = Instrument { start_price: 670_000, ..listing().instruments[0].clone() };
+        let ticker = untraded(&instrument, &book);
+        assert_eq!((ticker.last, ticker.open, ticker.volume), (670_000, 670_000, 0));
+        let Quote { bid, bid_quantity, ask, ask_quantity, .. } = ticker.quote;
+        assert_eq!((bid, bid_quantity, ask, ask_quantity), (669_999, 5, 670_001, 7));
     }
 
     #[test]

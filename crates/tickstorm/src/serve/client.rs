@@ -28,6 +28,8 @@ pub(super) struct Client<T> {
     pub is_combined: bool,
     /// The account that it has logged in to, with what its connection knows of it.
     pub account: Option<(AccountId, Box<AccountFeed>)>,
+    /// The key that it has logged in with, and when: Unix ms.
+    pub login: Option<(String, u64)>,
     pub tally: Tally,
     pub keep: Keep,
     pub meter: ConnectionMeter,
@@ -74,6 +76,8 @@ pub(super) enum Source {
     Account,
     /// From the clock.
     Clock,
+    /// From nowhere: a name that is no instrument's, which Binance takes.
+    Nowhere,
 }
 
 /// Who gets a stream, in which form.
@@ -222,6 +226,7 @@ impl<T> Client<T> {
             held: Vec::new(),
             is_combined: false,
             account: None,
+            login: None,
             tally: Tally { came_ns: now_ns, ..Tally::default() },
             keep: Keep { heard_ns: now_ns, said_ns: now_ns, ..Keep::default() },
             stage: Stage::Open,

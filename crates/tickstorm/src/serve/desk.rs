@@ -47,7 +47,10 @@ pub(super) enum Want {
     Time,
     Book(SymbolId),
     Balances(AccountId),
-    Tickers,
+    /// Of all symbols. A single one that is asked for has some also if nothing was traded yet.
+    Tickers {
+        single: Option<SymbolId>,
+    },
 }
 
 /// The answer.
@@ -160,7 +163,13 @@ impl Desk {
         }
         let rest = &self.rests[route.venue as usize];
         let Some(now) = self.facts(Want::Time) else { return self.refuse(out_of_reach()) };
-        let weight = weight(route, request);
+        let asked = rest.read_request(&HttpRequest {
+            method: &request.method,
+            path: &route.path,
+            query: &request.query,
+            body: &request.body,
+        });
+        let weight = asked.as_ref().map_or(1, |call| rest.weight(call));
         let meter = |meter: &mut AddressMeter, now_ns| meter.on_request(now_ns, weight);
         if let Some((status, retry_after_s)) = self.overstep(route.venue, request.peer.ip(), meter) {
             let mut answer = web(rest.refuse(&RestError::TooFrequent, now.now_unix_ns));
@@ -170,28 +179,24 @@ impl Desk {
                 None => answer,
             });
         }
-        let outcome = rest
-            .read_request(&HttpRequest {
-                method: &request.method,
-                path: &route.path,
-                query: &request.query,
-                body: &request.body,
-            })
-            .and_then(|call| {
-                let owner = if call.is_private() { Some(self.owner(route, request)?) } else { None };
-                let want = match (&call, owner) {
-                    (Call::Depth { symbol, .. }, _) => {
-                        self.counts.snapshots.fetch_add(1, Relaxed);
-                        Want::Book(*symbol)
-                    }
-                    (Call::Balances | Call::BalancesAndHolds, Some(account)) => Want::Balances(account),
-                    (Call::Tickers { .. }, _) => Want::Tickers,
-                    _ => Want::Time,
-                };
-                let token =
-                    owner.and_then(|account| self.keys[route.venue as usize].token(account, real_unix_ms()));
-                Ok((call, want, token.unwrap_or_default()))
-            });
+        let outcome = asked.and_then(|call| {
+            let owner = if call.is_private() { Some(self.owner(route, request)?) } else { None };
+            let want = match (&call, owner) {
+                (Call::Depth { symbol, .. }, _) => {
+                    self.counts.snapshots.fetch_add(1, Relaxed);
+                    Want::Book(*symbol)
+                }
+                (Call::Balances | Call::BalancesAndHolds, Some(account)) => Want::Balances(account),
+                (Call::Tickers { symbols, .. }, _) => match &symbols[..] {
+                    [one] => Want::Tickers { single: Some(*one) },
+                    _ => Want::Tickers { single: None },
+                },
+                _ => Want::Time,
+            };
+            let token =
+                owner.and_then(|account| self.keys[route.venue as usize].token(account, real_unix_ms()));
+            Ok((call, want, token.unwrap_or_default()))
+        });
         match outcome {
             Ok((call, want, token)) => {
                 let facts = if want == Want::Time { Some(now) } else { self.facts(want) };
@@ -310,27 +315,6 @@ impl tickstorm_net::Desk for Desk {
         if self.asks.send(asked).is_ok() {
             let _ = self.poller.notify();
         }
-    }
-}
-
-/// What a request weighs: at Binance a book the more the deeper it is, and the list of instruments twenty.
-fn weight(route: &Route, request: &WebRequest) -> u32 {
-    if route.venue != Venue::Binance {
-        return 1;
-    }
-    let limit = || {
-        let pairs = request.query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(name, _)| *name == "limit").find_map(|(_, value)| value.parse::<u32>().ok())
-    };
-    match route.path.as_str() {
-        "/api/v3/depth" => match limit().unwrap_or(100) {
-            0..=100 => 5,
-            101..=500 => 25,
-            501..=1000 => 50,
-            _ => 250,
-        },
-        "/api/v3/exchangeInfo" => 20,
-        _ => 1,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -25,7 +25,8 @@ use tickstorm_venue::{
     decoded::AssetBalance,
     limits::Limits,
     protocol::{Circumstances, Endpoint, Refused, Reply, Request, Topic},
-    publisher::{AccountState, Frame, Wish},
+    publisher::{AccountState, Frame, RECENT_TRADES, StreamId, Wish},
+    rest::untraded,
 };
 
 use crate::stall::Intervals;
@@ -95,6 +96,9 @@ pub(super) struct Floor<T> {
     pub(super) grader: Grader,
     /// The last statistics of each symbol, in wire time.
     pub(super) tickers: Box<[Option<Ticker>]>,
+    /// The last trades of each symbol, oldest first, in wire time: what clients are told of them does not depend on who
+    /// else listened.
+    trades: Box<[VecDeque<Message>]>,
     /// Symbols that are not traded at the moment.
     halted: BTreeSet<SymbolId>,
     pub(super) next_tick_ns: u64,
@@ -284,6 +288,7 @@ impl<T: Carrier> Floor<T> {
     ) -> Self {
         Self {
             tickers: vec![None; listing.instruments.len()].into(),
+            trades: vec![VecDeque::new(); listing.instruments.len()].into(),
             halted: BTreeSet::new(),
             listing,
             start_unix_ns,
@@ -374,10 +379,7 @@ impl<T: Carrier> Floor<T> {
                 }
                 match said {
                     Said::Text(text) => self.on_text(key, &text, books, now_ns),
-                    Said::Ping(payload) => {
-                        let frame = self.turn.control(Opcode::Pong, &payload);
-                        self.send(key, frame, now_ns);
-                    }
+                    Said::Ping(payload) => self.on_ping(key, &payload, now_ns),
                     Said::Pong(payload) => self.on_pong(key, &payload, now_ns),
                     Said::Close(reason) => return self.on_close(key, reason, now_ns),
                 }
@@ -424,6 +426,15 @@ impl<T: Carrier> Floor<T> {
         Some(shop.protocol.read_request(text, client.endpoint))
     }
 
+    fn on_ping(&mut self, key: usize, payload: &[u8], now_ns: u64) {
+        let Some(client) = self.clients[key].as_deref_mut() else { return };
+        if let Err(overstep) = client.meter.on_message(now_ns, payload.len()) {
+            return self.overstepped(key, None, overstep, now_ns);
+        }
+        let frame = self.turn.control(Opcode::Pong, payload);
+        self.send(key, frame, now_ns);
+    }
+
     fn on_pong(&mut self, key: usize, payload: &[u8], now_ns: u64) {
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         let answers_probe =
@@ -456,6 +467,7 @@ impl<T: Carrier> Floor<T> {
             Body::Ticker(ticker) => self.tickers[message.symbol.0 as usize] = Some(*ticker),
             Body::Status(status) if status.trading => drop(self.halted.remove(&message.symbol)),
             Body::Status(_) => drop(self.halted.insert(message.symbol)),
+            Body::Trade(_) => self.remember_trade(&message),
             _ => {}
         }
         let (shops, mut out) = self.parts();
@@ -473,6 +485,34 @@ impl<T: Carrier> Floor<T> {
             blotter.push(&message);
             self.tell_owners(account, &message);
         }
+    }
+
+    fn remember_trade(&mut self, message: &Message) {
+        let trades = &mut self.trades[message.symbol.0 as usize];
+        if trades.len() == RECENT_TRADES {
+            trades.pop_front();
+        }
+        trades.push_back(*message);
+    }
+
+    /// The last statistics by symbol. A single one that is asked for has some also if nothing was traded yet.
+    pub(super) fn tickers_told(&self, single: Option<SymbolId>, books: &dyn Books) -> Vec<Option<Ticker>> {
+        let mut tickers = self.tickers.to_vec();
+        if let Some(symbol) = single {
+            let told = &mut tickers[symbol.0 as usize];
+            *told = told.or_else(|| Some(untraded(self.listing.instrument(symbol), &books.book(symbol)?)));
+        }
+        tickers
+    }
+
+    /// The stream of a public topic, which knows what was before it; none where the venue publishes no such thing.
+    pub(super) fn open_stream(&mut self, venue: Venue, topic: &Topic, books: &dyn Books) -> Option<StreamId> {
+        let publisher = &mut self.shops[venue as usize].as_deref_mut()?.publisher;
+        let stream = publisher.open(topic, &mut |symbol| books.book(symbol))?;
+        if let Some(symbol) = topic.symbol {
+            publisher.recall(stream, &self.trades[symbol.0 as usize]);
+        }
+        Some(stream)
     }
 
     /// Every message that was due by this floor time has been said: windows that end by then are told, and what says that
@@ -728,10 +768,13 @@ impl<T: Carrier> Floor<T> {
         let circumstances = self.circumstances(key, now_ns);
         let Some(client) = self.clients[key].as_deref_mut() else { return };
         let Some(shop) = self.shops[client.venue as usize].as_deref() else { return };
-        let Client { numbering, link, .. } = client;
+        let Client { numbering, link, is_combined, .. } = client;
         let turn = &mut self.turn;
+        // Of all that is no stream's, this alone is wrapped as if it were.
+        let is_wrapped = *is_combined && *reply == Reply::ClosingSoon;
         shop.protocol.write_reply(reply, &circumstances, numbering, |bytes| {
-            link.push(turn.text(bytes), now_ns, 0);
+            let frame = if is_wrapped { wrap(turn, "!serverShutdown", bytes) } else { turn.text(bytes) };
+            link.push(frame, now_ns, 0);
         });
         if link.has_pieces() {
             self.touch(key);
@@ -835,21 +878,14 @@ impl<T: Carrier> Floor<T> {
         // What was held back before the measured phase was not owed.
         let dropped = if self.epoch > 0 { dropped } else { 0 };
         client.tally.dropped += dropped;
-        let (venue, account) = (client.venue, client.account.take());
+        let venue = client.venue;
         for Held { source, .. } in held {
             if let (Source::Stream(stream), Some(shop)) = (source, self.shops[venue as usize].as_deref_mut())
             {
                 shop.unsubscribe(stream, key);
             }
         }
-        if let Some((account, _)) = account
-            && let Some(keys) = self.owners.get_mut(&account)
-        {
-            keys.retain(|&other| other != key);
-            if keys.is_empty() {
-                self.owners.remove(&account);
-            }
-        }
+        self.forget_owner(key);
         if dropped > 0 {
             self.recording.on_dropped(Dropped::SlowClient, self.last_measured_ns(), dropped);
         }
@@ -870,9 +906,10 @@ impl<T: Carrier> Floor<T> {
         self.recording.clear();
     }
 
-    /// Clients with a subscription.
+    /// Clients with a subscription to something that there is.
     pub(super) fn subscribed(&self) -> usize {
-        self.clients.iter().flatten().filter(|client| !client.held.is_empty()).count()
+        let clients = self.clients.iter().flatten();
+        clients.filter(|client| client.held.iter().any(|held| held.source != Source::Nowhere)).count()
     }
 
     pub(super) fn shop_mut(&mut self, venue: Venue) -> Option<&mut Shop> {
@@ -899,6 +936,19 @@ impl<T: Carrier> Floor<T> {
             self.owners.entry(former).or_default().retain(|&other| other != key);
         }
         self.owners.entry(account).or_default().push(key);
+    }
+
+    /// The client speaks for nobody any more.
+    pub(super) fn forget_owner(&mut self, key: usize) {
+        let Some(client) = self.clients.get_mut(key).and_then(Option::as_deref_mut) else { return };
+        client.login = None;
+        let Some((account, _)) = client.account.take() else { return };
+        if let Some(keys) = self.owners.get_mut(&account) {
+            keys.retain(|&other| other != key);
+            if keys.is_empty() {
+                self.owners.remove(&account);
+            }
+        }
     }
 
     /// Tells an owner what who subscribes to these topics of the account is told first.

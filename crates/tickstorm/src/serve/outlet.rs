@@ -224,7 +224,10 @@ impl ServeOutlet {
                 Want::Balances(account) => Some((*account, books.balances(*account))),
                 _ => None,
             },
-            tickers: if *want == Want::Tickers { self.floor.tickers.to_vec() } else { Vec::new() },
+            tickers: match want {
+                Want::Tickers { single } => self.floor.tickers_told(*single, books),
+                _ => Vec::new(),
+            },
         }
     }
 

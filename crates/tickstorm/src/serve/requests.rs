@@ -6,8 +6,9 @@ use tickstorm_market::SymbolId;
 use tickstorm_net::Carrier;
 use tickstorm_venue::{
     Venue,
+    closing::Leave,
     limits::Overstep,
-    protocol::{Channel, Login, Refusal, Refused, Reply, Request, RequestId, Topic},
+    protocol::{Channel, Login, Refusal, Refused, Reply, Request, RequestId, Session, Topic},
     publisher::{StreamId, Wish},
     rest::{Call, Facts},
 };
@@ -43,12 +44,17 @@ impl<T: Carrier> Floor<T> {
             }
             Request::Ping { id } => self.reply(key, &Reply::Pong { id }, now_ns),
             Request::Login { id, login } => match self.log_in(key, &login, books, now_ns) {
-                Ok(()) => self.reply(key, &Reply::LoggedIn { id }, now_ns),
+                Ok(()) => self.logged_in(key, id, login.key, now_ns),
                 Err(refusal) => {
-                    let method = self.client(key).and_then(|client| word(client.venue, "login"));
-                    self.refuse(key, refused(id, refusal, None, method), now_ns);
+                    let Some(venue) = self.client(key).map(|client| client.venue) else { return };
+                    self.refuse(key, refused(id, refusal, None, word(venue, "login")), now_ns);
+                    if venue == Venue::Bybit {
+                        self.leave(key, Cause::Offended, venue.closing(Leave::LoginFailed), now_ns);
+                    }
                 }
             },
+            Request::Session { id } => self.tell_session(key, id, now_ns),
+            Request::Logout { id } => self.log_out(key, id, now_ns),
             Request::Call { id, call, login } => self.call(key, id, call, login.as_ref(), books, now_ns),
             Request::SetCombined { id, combined } => {
                 if let Some(client) = self.client_mut(key) {
@@ -130,14 +136,25 @@ impl<T: Carrier> Floor<T> {
             let topic = topics.first();
             return self.refuse(key, refused(id, refusal, topic, word(venue, "subscribe")), now_ns);
         }
-        if refuses_repetition(venue) {
-            for topic in self.taken_out(key, &mut topics, |client, topic| client.find(topic).is_some()) {
-                let refusal = Refusal::AlreadySubscribed;
-                let refused = refused(id.clone(), refusal, Some(&topic), word(venue, "subscribe"));
-                self.refuse(key, refused, now_ns);
+        match repetition(venue) {
+            Repetition::Granted => {}
+            Repetition::TopicRefused => {
+                for topic in self.taken_out(key, &mut topics, |client, topic| client.find(topic).is_some()) {
+                    let refusal = Refusal::AlreadySubscribed;
+                    let refused = refused(id.clone(), refusal, Some(&topic), word(venue, "subscribe"));
+                    self.refuse(key, refused, now_ns);
+                }
+                if topics.is_empty() {
+                    return;
+                }
             }
-            if topics.is_empty() {
-                return;
+            Repetition::RequestRefused => {
+                let is_held = |topic: &&Topic| self.client(key).is_some_and(|it| it.find(topic).is_some());
+                if let Some(topic) = topics.iter().find(is_held) {
+                    let refusal = Refusal::AlreadySubscribed;
+                    let refused = refused(id, refusal, Some(topic), word(venue, "subscribe"));
+                    return self.refuse(key, refused, now_ns);
+                }
             }
         }
         let ack_first = self.spec.options.ack_order.ack_comes_first(venue);
@@ -150,7 +167,9 @@ impl<T: Carrier> Floor<T> {
         };
         let mut all = self.topics(key);
         all.extend(sources.iter().map(|held| held.topic.clone()));
-        let ack = Reply::Subscribed { id, topics, all };
+        // Fills that are wished for come in a snapshot, too.
+        let snapshot = if wish.fills == Some(true) { wish.fills } else { wish.snapshot };
+        let ack = Reply::Subscribed { id, topics, all, snapshot };
         if ack_first {
             self.reply(key, &ack, now_ns);
         }
@@ -186,14 +205,11 @@ impl<T: Carrier> Floor<T> {
                     Err(Refusal::NotLoggedIn)
                 }
                 Channel::Heartbeats => Ok(Source::Clock),
-                _ => {
-                    let opened = self
-                        .shop_mut(venue)
-                        .and_then(|shop| shop.publisher.open(&topic, &mut |symbol| books.book(symbol)));
-                    opened
-                        .map(Source::Stream)
-                        .ok_or_else(|| Refusal::UnknownChannel { name: topic.name.clone() })
-                }
+                _ => self
+                    .open_stream(venue, &topic, books)
+                    .map(Source::Stream)
+                    .or_else(|| (venue == Venue::Binance).then_some(Source::Nowhere))
+                    .ok_or_else(|| Refusal::UnknownChannel { name: topic.name.clone() }),
             };
             match source {
                 Ok(source) => sources.push(Held { topic, source }),
@@ -246,7 +262,7 @@ impl<T: Carrier> Floor<T> {
                     let wrapped = is_combined.then(|| Arc::from(held.topic.name.as_str()));
                     shop.subscribe(stream, Subscriber { key, wrapped });
                 }
-                Source::Account => {}
+                Source::Account | Source::Nowhere => {}
                 Source::Clock => client.keep.heartbeat_due_ns = now_ns,
             }
             client.remember(held);
@@ -260,7 +276,7 @@ impl<T: Carrier> Floor<T> {
 
     fn unsubscribe(&mut self, key: usize, id: Option<RequestId>, mut topics: Vec<Topic>, now_ns: u64) {
         let Some(venue) = self.client(key).map(|client| client.venue) else { return };
-        if refuses_repetition(venue) {
+        if repetition(venue) == Repetition::TopicRefused {
             for topic in self.taken_out(key, &mut topics, |client, topic| client.find(topic).is_none()) {
                 let refusal = Refusal::NotSubscribed;
                 let refused = refused(id.clone(), refusal, Some(&topic), word(venue, "unsubscribe"));
@@ -311,6 +327,35 @@ impl<T: Carrier> Floor<T> {
         let account = checked.map_err(Refusal::Access)?;
         self.become_owner(key, account, &books.balances(account));
         Ok(())
+    }
+
+    fn logged_in(&mut self, key: usize, id: Option<RequestId>, api_key: String, now_ns: u64) {
+        let since_ms = self.unix_ns(now_ns) / 1_000_000;
+        let Some(client) = self.client_mut(key) else { return };
+        client.login = Some((api_key, since_ms));
+        match client.venue {
+            Venue::Binance => self.tell_session(key, id, now_ns),
+            _ => self.reply(key, &Reply::LoggedIn { id }, now_ns),
+        }
+    }
+
+    fn tell_session(&mut self, key: usize, id: Option<RequestId>, now_ns: u64) {
+        let Some(client) = self.client(key) else { return };
+        let session = Session {
+            login: client.login.clone(),
+            connected_ms: self.unix_ns(client.tally.came_ns) / 1_000_000,
+            is_subscribed: client.held.iter().any(|held| held.source == Source::Account),
+        };
+        self.reply(key, &Reply::Session { id, session }, now_ns);
+    }
+
+    /// Ends with its session what the client is told of its account. Without one there is nothing to end.
+    fn log_out(&mut self, key: usize, id: Option<RequestId>, now_ns: u64) {
+        if let Some(client) = self.client_mut(key).filter(|client| client.login.is_some()) {
+            client.held.retain(|held| held.source != Source::Account);
+            self.forget_owner(key);
+        }
+        self.tell_session(key, id, now_ns);
     }
 
     /// Answers over the socket what the HTTP interface answers as well.
@@ -369,9 +414,24 @@ impl<T: Carrier> Floor<T> {
     }
 }
 
-/// Whether the venue refuses to subscribe again to what is subscribed, and to unsubscribe from what is not.
-fn refuses_repetition(venue: Venue) -> bool {
-    venue == Venue::Kraken
+/// What a venue makes of a subscription to what is subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repetition {
+    /// It is acknowledged and changes nothing.
+    Granted,
+    /// It is refused topic by topic, and so is unsubscribing from what is not subscribed to.
+    TopicRefused,
+    /// It is refused with all the other topics of its request.
+    RequestRefused,
+}
+
+fn repetition(venue: Venue) -> Repetition {
+    match venue {
+        Venue::Kraken => Repetition::TopicRefused,
+        // As ccxt's users have met it: the new topics of such a request stay silent.
+        Venue::Bybit => Repetition::RequestRefused,
+        Venue::Binance | Venue::Coinbase | Venue::Okx => Repetition::Granted,
+    }
 }
 
 /// The venue's own word for what a client wanted.

@@ -9,6 +9,7 @@ mod hall;
 mod leaving;
 mod limits;
 mod owners;
+mod requests;
 mod silence;
 mod slow;
 mod wire;

@@ -231,10 +231,11 @@ impl<T: Carrier> Floor<T> {
         }
     }
 
-    /// The run is over: the venue's close frame, behind what waits.
+    /// The run is over: the venue's announcement, where it has one, and its close frame, behind what waits.
     pub(super) fn say_goodbye(&mut self, key: usize, now_ns: u64) {
-        let Some(client) = self.client_mut(key) else { return };
+        let Some(client) = self.client_mut(key).filter(|client| client.stage == Stage::Open) else { return };
         let closing = client.venue.closing(Leave::Shutdown);
+        self.reply(key, &Reply::ClosingSoon, now_ns);
         self.leave(key, Cause::RunEnded, closing, now_ns);
     }
 }

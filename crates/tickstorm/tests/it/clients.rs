@@ -385,7 +385,7 @@ impl<'a> Counter<'a> {
             Circumstances { now_unix_ns: self.now_unix_ns, connection: 1, endpoint: Endpoint::Public };
         let reply = match self.protocol.read_request(said.as_bytes(), circumstances.endpoint) {
             Ok(Request::Subscribe { id, topics, .. }) => {
-                Reply::Subscribed { id, all: topics.clone(), topics }
+                Reply::Subscribed { id, all: topics.clone(), topics, snapshot: None }
             }
             Ok(request) => panic!("nobody was to ask {request:?}"),
             Err(refused) => Reply::Refused(refused),

@@ -94,9 +94,10 @@ impl Exchange {
         };
         let read = self.protocol.read_request(request, Endpoint::Public);
         let (reply, topics) = match read.unwrap_or_else(|refused| panic!("{refused:?}")) {
-            Request::Subscribe { id, topics, .. } => {
-                (Reply::Subscribed { id, all: topics.clone(), topics: topics.clone() }, topics)
-            }
+            Request::Subscribe { id, topics, .. } => (
+                Reply::Subscribed { id, all: topics.clone(), topics: topics.clone(), snapshot: None },
+                topics,
+            ),
             Request::Unsubscribe { id, topics } => {
                 (Reply::Unsubscribed { id, topics, all: Vec::new() }, Vec::new())
             }

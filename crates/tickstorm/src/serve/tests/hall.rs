@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tickstorm_load::{Arrivals, Factor, Rate, Recording, Slot};
-use tickstorm_market::{ShardMarket, Snapshot, SymbolId};
+use tickstorm_market::{ShardMarket, Snapshot, SymbolId, Ticker};
 use tickstorm_net::Link;
 use tickstorm_venue::{Venue, access::Keys, protocol::Endpoint};
 
@@ -205,6 +205,11 @@ impl Hall {
 
     pub(super) fn truth(&self, symbol: SymbolId) -> Snapshot {
         MarketBooks(&self.markets).book(symbol).expect("it is traded")
+    }
+
+    /// The statistics that are told by HTTP.
+    pub(super) fn tickers_told(&self, single: Option<SymbolId>) -> Vec<Option<Ticker>> {
+        self.floor.tickers_told(single, &MarketBooks(&self.markets))
     }
 
     /// Tells what is still to be told, and has all read it who read.

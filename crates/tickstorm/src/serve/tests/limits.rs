@@ -1,5 +1,6 @@
 //! Clients that ask for more than their venue allows.
 
+use tickstorm_net::frame::Opcode;
 use tickstorm_venue::{
     Venue,
     limits::LimitProfile,
@@ -101,4 +102,24 @@ fn kraken_takes_all_that_a_connection_asks() {
     assert_eq!(refused(&mut hall, index), []);
     let outcome = hall.close();
     assert_eq!((outcome.of(index).tally.requests, outcome.of(index).tally.refused), (2_000, 0));
+}
+
+#[test]
+fn binance_takes_five_messages_a_second_pings_among_them() {
+    let mut hall = strict();
+    let index = hall.enter(Venue::Binance, 16 << 20);
+    for _ in 0..2 {
+        hall.callers[index].subscribe(Channel::Tickers);
+        (0..4).for_each(|_| hall.callers[index].say_frame(Opcode::Ping, b"there?"));
+        assert_eq!(refused(&mut hall, index), []);
+        hall.run(S);
+    }
+    assert!(hall.is_open(index));
+    (0..6).for_each(|_| hall.callers[index].say_frame(Opcode::Ping, b"there?"));
+    hall.attend();
+    assert!(!hall.is_open(index));
+    let outcome = hall.close();
+    let heard = &outcome.callers[index].heard;
+    assert_eq!(heard.pongs, 4 + 4 + 5);
+    assert_eq!(heard.close.as_ref().map(|close| &*close.text), Some("Too many requests"));
 }

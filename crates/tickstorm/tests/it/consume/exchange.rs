@@ -228,7 +228,7 @@ impl Shared {
                     };
                     wanted.insert((kind, symbol));
                 }
-                Reply::Subscribed { id, all: topics.clone(), topics }
+                Reply::Subscribed { id, all: topics.clone(), topics, snapshot: None }
             }
             Ok(Request::Unsubscribe { id, topics }) => {
                 wanted.retain(|(kind, symbol)| {
