@@ -249,9 +249,11 @@ impl Host {
     fn call_in_context<'py>(
         &self,
         py: Python<'py>,
+        id: CallId,
         argument: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let context = self.context.bind(py).call_method0(intern!(py, "copy"))?;
+        self.calls.begin(id);
         context.call_method1(intern!(py, "run"), (self.target(), argument))
     }
 
@@ -265,8 +267,9 @@ impl Host {
         let py = slf.py();
         let id = call.id;
         let returned = self.argument(py, &call).and_then(|argument| match self.place {
+            // This only makes a coroutine, which begins with its first step.
             Place::Loop => self.target().bind(py).call1((argument,)),
-            Place::Inline | Place::Threads => self.call_in_context(py, argument),
+            Place::Inline | Place::Threads => self.call_in_context(py, id, argument),
         });
         match returned {
             Ok(value) => self.follow(slf, id, value),

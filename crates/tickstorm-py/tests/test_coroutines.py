@@ -250,6 +250,17 @@ def test_a_blocked_loop_shows_in_the_latency_and_not_in_the_service_time(run: Ru
     assert report["net_latency"]["p90_ms"] > 100
 
 
+def test_calls_that_keep_the_loop_from_one_another_have_their_own_service_times_and_timeouts(run: Run) -> None:
+    async def target(msg: Any) -> bool:
+        time.sleep(0.005)
+        return True
+
+    # Half as much again as can be done: what is due waits, for much longer than the timeout in the end.
+    report = storm(run, target, base_rate=300, seconds=1, timeout_seconds=0.3)
+    assert failed(report) == {}
+    assert report["service_time"]["p50_ms"] < 10 < 100 < report["stall"]["max_ms"]
+
+
 def test_what_takes_longer_than_the_timeout_is_cancelled_and_has_failed(run: Run) -> None:
     cancelled = 0
 

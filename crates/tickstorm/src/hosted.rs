@@ -1,6 +1,6 @@
 //! The outlet to code that runs where the engine cannot start it: on the event loop or the threads of a host, such as
 //! another language's interpreter. The engine leaves calls to be fetched; the host fetches them, makes them and says
-//! how they ended, each with the instant at which it did.
+//! when they began and how they ended, each with the instant at which they did.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The calls of one run, as both sides see them: the engine puts them here when they are due, the host takes them when
-/// it comes to it. What lies in between is the host's doing and shows as stall.
+/// it comes to it and says when each begins. What lies in between is the host's doing and shows as stall.
 ///
 /// At most `max_concurrent` messages are under way at once; the others wait here and keep their due times.
 ///
@@ -37,6 +37,7 @@ use crate::{
 /// let host = thread::spawn(move || {
 ///     while !calls.is_over() {
 ///         while let Some(call) = calls.take() {
+///             calls.begin(call.id);
 ///             calls.end(call.id, Ok(()));
 ///         }
 ///         thread::yield_now();
@@ -65,10 +66,19 @@ struct State {
     waiting: VecDeque<HostedCall>,
     /// Messages of the calls taken and not ended.
     under_way: u64,
+    /// Taken, in that order, and not told to the engine: it books what was sent in order, so what has begun waits here
+    /// for what was taken before it.
+    taken: VecDeque<TakenCall>,
     /// What the engine was not told yet.
-    taken: VecDeque<(Instant, u64)>,
     ended: Vec<Ended>,
     given_up: VecDeque<u64>,
+    /// Ordinals from here on were taken, had not begun and were taken back: nothing is told of their calls.
+    withdrawn_from: Option<u64>,
+}
+
+struct TakenCall {
+    id: CallId,
+    began: Option<Instant>,
 }
 
 struct Ended {
@@ -131,7 +141,8 @@ impl HostedCalls {
         self.state().is_woken = false;
     }
 
-    /// The next call to make, if one is due and the limit allows it; it counts as sent now.
+    /// The next call to make, if one is due and the limit allows it. Its place within the limit is taken; it counts as
+    /// sent when it [begins](HostedCalls::begin).
     pub fn take(&self) -> Option<HostedCall> {
         let mut state = self.state();
         if !state.may_take() {
@@ -139,8 +150,15 @@ impl HostedCalls {
         }
         let call = state.waiting.pop_front()?;
         state.under_way += call.id.count;
-        state.taken.push_back((Instant::now(), call.id.count));
+        state.taken.push_back(TakenCall { id: call.id, began: None });
         Some(call)
+    }
+
+    /// A call that was taken begins now: from here on its time is the target's. Calls may begin in another order than
+    /// they were taken, but none should be kept for long, because the engine learns of the later ones after it. One that
+    /// ends without a word of its beginning has begun when it ended, and only the first word counts.
+    pub fn begin(&self, id: CallId) {
+        self.state().begin(id, Instant::now());
     }
 
     /// Whether [`HostedCalls::take`] would give a call.
@@ -157,21 +175,23 @@ impl HostedCalls {
     /// A call has ended now. Whether another one waits that could not be taken before.
     pub fn end(&self, id: CallId, outcome: Result<(), CallFailure>) -> bool {
         let failure = outcome.err().map(CallFailure::counted);
-        self.ended(id, Some(Ended { id, at: Instant::now(), failure }))
+        self.ended(id, Instant::now(), Some(failure))
     }
 
     /// A call that was [given up](HostedCalls::take_given_up) has ended in no other way than that. Whether another one
     /// waits that could not be taken before.
     pub fn end_given_up(&self, id: CallId) -> bool {
-        self.ended(id, None)
+        self.ended(id, Instant::now(), None)
     }
 
-    fn ended(&self, id: CallId, told: Option<Ended>) -> bool {
+    fn ended(&self, id: CallId, at: Instant, told: Option<Option<(Failure, Option<String>)>>) -> bool {
         let mut state = self.state();
         let was_full = !state.may_take();
         state.under_way = state.under_way.saturating_sub(id.count);
-        if !state.is_over {
-            state.ended.extend(told);
+        state.begin(id, at);
+        let is_withdrawn = state.withdrawn_from.is_some_and(|from| id.first >= from);
+        if !state.is_over && !is_withdrawn {
+            state.ended.extend(told.map(|failure| Ended { id, at, failure }));
         }
         was_full && state.may_take()
     }
@@ -215,6 +235,18 @@ impl State {
         let fits = |call: &HostedCall| self.under_way == 0 || self.under_way + call.id.count <= self.limit;
         !self.is_over && self.waiting.front().is_some_and(fits)
     }
+
+    fn begin(&mut self, id: CallId, at: Instant) {
+        // What the engine was told of is no longer there.
+        if let Ok(index) = self.taken.binary_search_by_key(&id.first, |call| call.id.first) {
+            self.taken[index].began.get_or_insert(at);
+        }
+    }
+
+    /// Whether the engine may be told that a call was sent.
+    fn has_begun(&self) -> bool {
+        self.taken.front().is_some_and(|call| call.began.is_some())
+    }
 }
 
 /// One lane to a host.
@@ -223,11 +255,11 @@ pub(crate) struct HostedOutlet {
     wording: Wording,
     frame: Content,
     frame_starts_at: u64,
-    /// Messages that flushes reported as taken, and when they were; the drive loop has yet to ask.
+    /// Messages that flushes reported as taken, and when their calls began; the drive loop has yet to ask.
     taken_at: VecDeque<(Instant, u64)>,
     /// Ordinals below were reported as taken.
     taken_until: u64,
-    /// Ended before the drive loop learnt that they were taken.
+    /// Ended before the drive loop learnt that they had begun.
     early: Vec<Ended>,
 }
 
@@ -317,10 +349,14 @@ impl Outlet for HostedOutlet {
 
     fn flush(&mut self, _lane: usize) -> Taken {
         let mut state = self.calls.state();
-        let messages = state.taken.iter().map(|(_, count)| count).sum::<u64>();
+        let mut messages = 0;
+        while let Some(TakenCall { id, began: Some(at) }) = state.taken.front() {
+            messages += id.count;
+            self.taken_at.push_back((*at, id.count));
+            state.taken.pop_front();
+        }
         self.taken_until += messages;
-        self.taken_at.extend(state.taken.drain(..));
-        let blocked = !state.waiting.is_empty();
+        let blocked = !state.waiting.is_empty() || !state.taken.is_empty();
         // A host without a free slot looks again by itself when it has one.
         if state.may_take() {
             self.calls.wake(state);
@@ -339,8 +375,20 @@ impl Outlet for HostedOutlet {
     }
 
     fn withdraw(&mut self, _lane: usize) -> usize {
-        let calls = std::mem::take(&mut self.calls.state().waiting);
-        calls.iter().map(|call| call.content.len()).sum()
+        let mut state = self.calls.state();
+        let mut withdrawn: u64 = state.waiting.drain(..).map(|call| call.id.count).sum();
+        // Those that have not begun go too, except before one that has: they count as begun, so that it can be told.
+        let kept = state.taken.iter().rposition(|call| call.began.is_some()).map_or(0, |last| last + 1);
+        let now = Instant::now();
+        for call in state.taken.range_mut(..kept) {
+            call.began.get_or_insert(now);
+        }
+        let gone = state.taken.split_off(kept);
+        if let Some(first) = gone.front() {
+            state.withdrawn_from = Some(first.id.first);
+        }
+        withdrawn += gone.iter().map(|call| call.id.count).sum::<u64>();
+        withdrawn as usize
     }
 
     fn collect(&mut self, _: &Markets, notices: &mut Vec<Notice>) {
@@ -367,7 +415,8 @@ impl Outlet for HostedOutlet {
     /// Every instant that matters was noted by the host, so nothing is lost by learning of it at the next due instant.
     /// A wake-up for each call that ends would cost the host more than the call.
     fn wait(&mut self, timeout: Duration) -> bool {
-        let has_news = !self.early.is_empty();
+        // What waits for a call that has not begun is none.
+        let has_news = !self.early.is_empty() && self.calls.state().has_begun();
         if !timeout.is_zero() && !has_news {
             thread::sleep(timeout);
         }

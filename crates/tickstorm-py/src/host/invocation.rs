@@ -21,6 +21,7 @@ pub(crate) struct Invocation {
     id: CallId,
     /// The target's coroutine, or the iterator of another awaitable.
     steps: Py<PyAny>,
+    has_begun: AtomicBool,
     has_ended: AtomicBool,
 }
 
@@ -55,7 +56,13 @@ fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
 
 impl Invocation {
     pub(super) fn new(host: Py<Host>, id: CallId, steps: Bound<'_, PyAny>) -> Self {
-        Self { host, id, steps: steps.unbind(), has_ended: AtomicBool::new(false) }
+        Self {
+            host,
+            id,
+            steps: steps.unbind(),
+            has_begun: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -89,6 +96,9 @@ impl Invocation {
     /// Goes on to the next thing to wait for, which is returned, or to the end.
     fn step<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = value.py();
+        if !self.has_begun.swap(true, Relaxed) {
+            self.host.get().calls.begin(self.id);
+        }
         let mut result = std::ptr::null_mut();
         // SAFETY: both pointers are to live objects, and we are attached; the result, if there is one, is a new reference.
         let (sent, result) = unsafe {

@@ -81,7 +81,7 @@ impl Pool {
     fn make(slf: &Bound<'_, Host>, call: HostedCall) {
         let py = slf.py();
         let host = slf.get();
-        let returned = host.argument(py, &call).and_then(|argument| host.call_in_context(py, argument));
+        let returned = host.argument(py, &call).and_then(|argument| host.call_in_context(py, call.id, argument));
         match returned {
             Ok(value) => match invocation::is_awaitable(&value) {
                 true => {

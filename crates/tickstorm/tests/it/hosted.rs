@@ -13,10 +13,23 @@ use tickstorm::{
 
 use crate::totals::check;
 
-/// A host with one thread, which sleeps until it is woken and then hands each call to `make`.
+/// A host with one thread, which sleeps until it is woken and then begins each call and hands it to `make`.
 fn host(
     wordings: Wordings,
     mut make: impl FnMut(&HostedCalls, HostedCall) + Send + 'static,
+) -> (HostedCalls, JoinHandle<()>) {
+    looking(wordings, move |calls| {
+        while let Some(call) = calls.take() {
+            calls.begin(call.id);
+            make(calls, call);
+        }
+    })
+}
+
+/// A host with one thread, which sleeps until it is woken and then does as it likes with what it may take.
+fn looking(
+    wordings: Wordings,
+    mut look: impl FnMut(&HostedCalls) + Send + 'static,
 ) -> (HostedCalls, JoinHandle<()>) {
     let (wake, woken) = std::sync::mpsc::channel();
     let calls = HostedCalls::new(wordings, move || {
@@ -30,12 +43,17 @@ fn host(
             let _ = woken.recv_timeout(Duration::from_millis(5));
             own.come();
             while own.take_given_up().is_some() {}
-            while let Some(call) = own.take() {
-                make(&own, call);
-            }
+            look(&own);
         }
     });
     (calls, thread)
+}
+
+fn spin(time: Duration) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
 }
 
 /// 100 messages in 100 ms.
@@ -103,10 +121,7 @@ fn what_waits_for_the_host_is_stall_and_not_service() {
         host(Wordings::Market, move |calls, call| {
             if std::mem::take(&mut is_first) {
                 // A host that is kept busy for most of the run.
-                let until = Instant::now() + Duration::from_millis(60);
-                while Instant::now() < until {
-                    std::hint::spin_loop();
-                }
+                spin(Duration::from_millis(60));
             }
             calls.end(call.id, Ok(()));
         }),
@@ -115,6 +130,109 @@ fn what_waits_for_the_host_is_stall_and_not_service() {
     assert!(latency > 5.0 && service < 1.0, "{latency} {service}");
     let max = report.latency.max_ms.unwrap();
     assert!(max >= 59.0, "{max}");
+}
+
+#[test]
+fn what_was_taken_and_waits_for_its_beginning_is_neither_served_nor_timed_out() {
+    let spec =
+        Spec { duration: Some(Duration::from_millis(400)), timeout: Duration::from_millis(100), ..spec() };
+    let mut is_first = true;
+    let report = run(
+        &spec,
+        looking(Wordings::Market, move |calls| {
+            let taken: Vec<_> = std::iter::from_fn(|| calls.take()).collect();
+            if !taken.is_empty() && std::mem::take(&mut is_first) {
+                thread::sleep(Duration::from_millis(200));
+            }
+            for call in taken {
+                calls.begin(call.id);
+                calls.end(call.id, Ok(()));
+            }
+        }),
+    );
+    assert_eq!((report.messages_processed, report.messages_failed), (400, 0), "{:?}", report.ledger);
+    let (service, stall) = (report.service_time.max_ms.unwrap(), report.stall.max_ms.unwrap());
+    assert!(service < 50.0 && stall > 150.0, "{service} {stall}");
+}
+
+#[test]
+fn calls_may_begin_in_another_order_than_they_were_taken() {
+    let report = run(
+        &spec(),
+        looking(Wordings::Market, |calls| {
+            spin(Duration::from_millis(8));
+            let taken: Vec<_> = std::iter::from_fn(|| calls.take()).collect();
+            // The last one first, and ended long before the engine may know that it has begun.
+            for call in taken.iter().rev() {
+                calls.begin(call.id);
+                calls.end(call.id, Ok(()));
+                spin(Duration::from_millis(1));
+            }
+        }),
+    );
+    assert_eq!((report.messages_processed, report.messages_failed), (100, 0), "{:?}", report.ledger);
+    let service = report.service_time.max_ms.unwrap();
+    assert!(service < 5.0, "{service}");
+}
+
+#[test]
+fn a_call_that_ends_without_having_begun_is_counted() {
+    let report = run(
+        &spec(),
+        looking(Wordings::Market, |calls| {
+            while let Some(call) = calls.take() {
+                calls.end(call.id, if call.id.first % 2 == 0 { Ok(()) } else { Err(CallFailure::Rejected) });
+            }
+        }),
+    );
+    assert_eq!((report.messages_processed, report.messages_failed), (50, 50));
+    assert_eq!(report.service_time.max_ms, Some(0.0));
+}
+
+#[test]
+fn what_was_taken_and_never_begun_was_never_sent() {
+    let spec = Spec { timeout: Duration::from_millis(200), ..spec() };
+    let mut kept = Vec::new();
+    let report = run(
+        &spec,
+        looking(Wordings::Market, move |calls| {
+            while let Some(call) = calls.take() {
+                if call.id.first < 90 {
+                    calls.begin(call.id);
+                    calls.end(call.id, Ok(()));
+                } else {
+                    kept.push(call.id);
+                }
+            }
+            // Too late: nobody waits for them any more.
+            if calls.is_over() {
+                for id in kept.drain(..) {
+                    calls.begin(id);
+                    calls.end(id, Ok(()));
+                }
+            }
+        }),
+    );
+    assert_eq!(report.messages_processed, 90);
+    assert_eq!(report.ledger.dropped.get("unsent"), Some(&10), "{:?}", report.ledger);
+}
+
+#[test]
+fn one_that_is_kept_does_not_hide_those_that_have_begun_after_it() {
+    let spec = Spec { timeout: Duration::from_millis(200), ..spec() };
+    let report = run(
+        &spec,
+        looking(Wordings::Market, |calls| {
+            while let Some(call) = calls.take() {
+                if call.id.first != 50 {
+                    calls.begin(call.id);
+                    calls.end(call.id, Ok(()));
+                }
+            }
+        }),
+    );
+    assert_eq!(report.messages_processed, 99, "{:?}", report.ledger);
+    assert_eq!(report.ledger.failed.get("timeout"), Some(&1), "{:?}", report.ledger);
 }
 
 #[test]
@@ -148,10 +266,7 @@ fn what_finds_the_limit_reached_is_dropped_if_that_is_the_rule() {
     let report = run(
         &spec,
         host(Wordings::Market, |calls, call| {
-            let until = Instant::now() + Duration::from_millis(5);
-            while Instant::now() < until {
-                std::hint::spin_loop();
-            }
+            spin(Duration::from_millis(5));
             calls.end(call.id, Ok(()));
         }),
     );
