@@ -48,6 +48,8 @@ pub(crate) struct Host {
     running: Mutex<HashMap<u64, Running>>,
     /// A call raised what ends the program: no more are started.
     has_risen: AtomicBool,
+    /// What a call in a thread raised so, for the loop to raise.
+    risen: Mutex<Option<PyErr>>,
     /// A turn of the loop was asked for and has not come.
     is_scheduled: AtomicBool,
     /// Whether the result is there.
@@ -138,6 +140,7 @@ impl Host {
             dictionary: OnceLock::new(),
             running: Mutex::default(),
             has_risen: AtomicBool::new(false),
+            risen: Mutex::default(),
             is_scheduled: AtomicBool::new(false),
             is_ready: AtomicBool::new(false),
             pool,
@@ -213,7 +216,8 @@ impl Host {
         if host.is_ready.load(Relaxed) && !host.done.call_method0(slf.py(), "done")?.extract(slf.py())? {
             host.done.call_method1(slf.py(), "set_result", (slf.py().None(),))?;
         }
-        Ok(())
+        let risen = host.risen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        risen.map_or(Ok(()), Err)
     }
 
     /// A thread of the pool: makes calls until the run is over.
@@ -335,6 +339,14 @@ impl Host {
             }
         }
         Ok(())
+    }
+
+    /// A call in a thread, where nobody above would hear of it, raised what ends the program: the loop raises it.
+    fn rise(&self, error: PyErr) {
+        // One ends the program as well as many.
+        self.risen.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.has_risen.store(true, Relaxed);
+        self.waker.wake();
     }
 
     fn cancel_what_is_given_up(&self, py: Python<'_>) -> PyResult<()> {

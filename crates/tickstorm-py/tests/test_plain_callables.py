@@ -12,6 +12,8 @@ import pytest
 from conftest import Run
 from test_coroutines import failed, storm
 
+from tickstorm import LoadGenerator
+
 
 def test_a_plain_callable_may_block_and_the_loop_goes_on(run: Run) -> None:
     names: set[str] = set()
@@ -123,16 +125,26 @@ def test_futures_are_awaited_too(run: Run) -> None:
             loop.call_soon(future.set_result, True)
             return future
 
-        from tickstorm import LoadGenerator
-
         generator = LoadGenerator(target, base_rate=1000, plain_calls="loop", progress=False)
         return await generator.run_load_test(0.2, 1)
 
     assert run(main())["messages_processed"] == 200
 
 
-def test_exit_in_a_thread_is_said_and_counted(run: Run) -> None:
-    def target(msg: Any) -> bool:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("plain_calls", ["threads", "loop"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_program_ends_the_run(run: Run, kind: type[BaseException], plain_calls: str) -> None:
+    calls = 0
 
-    assert failed(storm(run, target)) == {"KeyboardInterrupt": 200}
+    def target(msg: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls >= 20:
+            raise kind
+        return True
+
+    generator = LoadGenerator(target, base_rate=1000, plain_calls=plain_calls, progress=False)
+    with pytest.raises(kind):
+        run(generator.run_load_test(30, 1))
+    assert not generator.running
+    assert calls < 1000

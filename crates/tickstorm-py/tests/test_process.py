@@ -155,6 +155,28 @@ def test_who_leaves_in_the_middle_of_a_run_is_not_kept(leave: str, target: str) 
     assert "Fatal" not in errors and "panicked" not in errors, errors
 
 
+def test_exit_in_a_thread_lets_the_program_leave_in_good_order() -> None:
+    process = python("""
+        import asyncio, atexit, sys, threading
+        from tickstorm import LoadGenerator
+
+        atexit.register(lambda: print("exit in", threading.current_thread().name))
+
+        def target(msg):
+            sys.exit(7)
+
+        async def main():
+            try:
+                await LoadGenerator(target, progress=False).run_load_test(30, 1)
+            finally:
+                print("finally")
+
+        asyncio.run(main())
+    """)
+    output, errors = process.communicate(timeout=15)
+    assert (output, process.returncode) == ("finally\nexit in MainThread\n", 7), errors
+
+
 def test_a_plain_callable_that_hangs_does_not_keep_a_finished_run() -> None:
     process = python("""
         import threading

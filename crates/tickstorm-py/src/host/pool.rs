@@ -55,13 +55,13 @@ impl Pool {
         Ok(())
     }
 
-    /// Makes calls until the run is over.
+    /// Makes calls until the run is over, or one has raised what ends the program.
     pub(super) fn serve(slf: &Bound<'_, Host>) -> PyResult<()> {
         let py = slf.py();
         let host = slf.get();
         loop {
             py.detach(|| host.pool.wait(&host.calls));
-            if host.calls.is_over() {
+            if host.calls.is_over() || host.has_risen.load(Relaxed) {
                 // Whoever else waits hears of it from us: a wake-up reaches only one.
                 host.pool.rouse();
                 return Ok(());
@@ -81,7 +81,8 @@ impl Pool {
     fn make(slf: &Bound<'_, Host>, call: HostedCall) {
         let py = slf.py();
         let host = slf.get();
-        let returned = host.argument(py, &call).and_then(|argument| host.call_in_context(py, call.id, argument));
+        let returned =
+            host.argument(py, &call).and_then(|argument| host.call_in_context(py, call.id, argument));
         match returned {
             Ok(value) => match invocation::is_awaitable(&value) {
                 true => {
@@ -94,9 +95,8 @@ impl Pool {
             },
             Err(error) => {
                 host.calls.end(call.id, Err(failure(py, &error)));
-                // In a thread nobody above would hear of it.
                 if must_rise(py, &error) {
-                    error.print(py);
+                    host.rise(error);
                 }
             }
         }
