@@ -44,7 +44,8 @@ pub(crate) struct Host {
     takes_lists: bool,
     place: Place,
     dictionary: OnceLock<Dictionary>,
-    /// Calls that were started and did not end at once, by their first message.
+    /// Calls that were started and did not end at once, by their first message; of those in threads all that have not
+    /// ended.
     running: Mutex<HashMap<u64, Running>>,
     /// A call raised what ends the program: no more are started.
     has_risen: AtomicBool,
@@ -78,8 +79,10 @@ enum TaskMaker {
     Direct { task: Py<PyAny>, options: Py<PyDict> },
 }
 
+#[derive(Default)]
 struct Running {
-    task: Py<PyAny>,
+    /// None as long as nothing of it is awaited.
+    task: Option<Py<PyAny>>,
     is_given_up: bool,
 }
 
@@ -227,8 +230,7 @@ impl Host {
 
     /// Tasks of calls that have not ended.
     fn tasks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let tasks: Vec<_> = self.running().values().map(|running| running.task.clone_ref(py)).collect();
-        PyList::new(py, tasks)
+        PyList::new(py, self.all_tasks(py))
     }
 
     /// Messages whose calls have not ended.
@@ -294,11 +296,11 @@ impl Host {
         let steps = match invocation::steps(&returned) {
             Ok(Some(steps)) => steps,
             Ok(None) => {
-                self.calls.end(id, answer(&returned));
+                self.end_unawaited(id, answer(&returned));
                 return Ok(());
             }
             Err(error) => {
-                self.calls.end(id, Err(failure(py, &error)));
+                self.end_unawaited(id, Err(failure(py, &error)));
                 return Ok(());
             }
         };
@@ -308,16 +310,33 @@ impl Host {
             Err(error) => {
                 // The first step was made in there, and it may have raised what no target may keep from the loop.
                 if !invocation.get().has_ended() {
-                    self.calls.end(id, Err(failure(py, &error)));
+                    self.end_unawaited(id, Err(failure(py, &error)));
                 }
                 return Err(error);
             }
         };
-        if !invocation.get().has_ended() {
-            let running = Running { task: task.unbind(), is_given_up: false };
-            self.running().insert(id.first, running);
+        if invocation.get().has_ended() {
+            return Ok(());
+        }
+        let is_given_up = {
+            let mut running = self.running();
+            let running = running.entry(id.first).or_default();
+            running.task = Some(task.clone().unbind());
+            running.is_given_up
+        };
+        // Its timeout may have passed before the loop came to it.
+        if is_given_up {
+            task.call_method0(intern!(py, "cancel"))?;
         }
         Ok(())
+    }
+
+    /// A call has ended of which nothing was awaited.
+    fn end_unawaited(&self, id: CallId, outcome: Result<(), CallFailure>) {
+        if self.place == Place::Threads {
+            self.running().remove(&id.first);
+        }
+        self.calls.end(id, outcome);
     }
 
     /// A call that was awaited has ended. `cancelled` says that it ended by being cancelled.
@@ -357,9 +376,9 @@ impl Host {
                 Place::Threads => handed_over,
             };
             let Some(ordinal) = ordinal else { return Ok(()) };
-            let task = self.running().get_mut(&ordinal).map(|running| {
+            let task = self.running().get_mut(&ordinal).and_then(|running| {
                 running.is_given_up = true;
-                running.task.clone_ref(py)
+                running.task.as_ref().map(|task| task.clone_ref(py))
             });
             if let Some(task) = task {
                 task.call_method0(py, intern!(py, "cancel"))?;
@@ -368,11 +387,15 @@ impl Host {
     }
 
     fn cancel_all(&self, py: Python<'_>) -> PyResult<()> {
-        let tasks: Vec<_> = self.running().values().map(|running| running.task.clone_ref(py)).collect();
-        for task in tasks {
+        for task in self.all_tasks(py) {
             task.call_method0(py, intern!(py, "cancel"))?;
         }
         Ok(())
+    }
+
+    fn all_tasks(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        let running = self.running();
+        running.values().filter_map(|running| running.task.as_ref()).map(|task| task.clone_ref(py)).collect()
     }
 
     fn start_what_was_handed_over(&self, slf: &Bound<'_, Self>) -> PyResult<()> {

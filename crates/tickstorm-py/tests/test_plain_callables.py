@@ -88,6 +88,32 @@ def test_what_is_awaited_is_cancelled_after_the_timeout(run: Run) -> None:
     assert failed(report) == {"timeout": 200} and cancelled == 200
 
 
+def test_what_waits_for_the_loop_beyond_its_timeout_is_cancelled_too(run: Run) -> None:
+    begun = ended = 0
+
+    async def work(msg: Any) -> None:
+        nonlocal begun, ended
+        begun += 1
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended += 1
+
+    async def main() -> None:
+        generator = LoadGenerator(lambda msg: work(msg), base_rate=100, timeout_seconds=0.1, progress=False)
+        test = asyncio.create_task(generator.run_load_test(60, 1))
+        await asyncio.sleep(0.2)
+        time.sleep(0.5)
+        await asyncio.sleep(0.5)
+        # As many as fall due in the timeout, and in the time that all this takes.
+        assert begun - ended < 40
+        test.cancel()
+        await asyncio.wait([test])
+        assert begun == ended > 50
+
+    run(main())
+
+
 def test_a_timeout_of_a_thread_can_only_be_recorded(run: Run) -> None:
     def target(msg: Any) -> bool:
         time.sleep(0.3)

@@ -8,7 +8,7 @@ use std::sync::{
 use pyo3::{intern, prelude::*, types::PyDict};
 use tickstorm::{HostedCall, HostedCalls};
 
-use super::{Host, answer, failure, invocation, must_rise};
+use super::{Host, Running, answer, failure, invocation, must_rise};
 
 /// Threads of Python's own, as many as are needed and one more, so that a message that is due never waits for a thread to
 /// be made.
@@ -81,6 +81,7 @@ impl Pool {
     fn make(slf: &Bound<'_, Host>, call: HostedCall) {
         let py = slf.py();
         let host = slf.get();
+        host.running().insert(call.id.first, Running::default());
         let returned =
             host.argument(py, &call).and_then(|argument| host.call_in_context(py, call.id, argument));
         match returned {
@@ -89,12 +90,10 @@ impl Pool {
                     host.handed_over().awaitables.push_back((call.id, value.unbind()));
                     host.waker.wake();
                 }
-                false => {
-                    host.calls.end(call.id, answer(&value));
-                }
+                false => host.end_unawaited(call.id, answer(&value)),
             },
             Err(error) => {
-                host.calls.end(call.id, Err(failure(py, &error)));
+                host.end_unawaited(call.id, Err(failure(py, &error)));
                 if must_rise(py, &error) {
                     host.rise(error);
                 }
@@ -102,11 +101,15 @@ impl Pool {
         }
     }
 
-    /// Only what is awaited on the loop can be cancelled.
+    /// Only what is awaited on the loop can be cancelled; what is not yet, or never, is only marked.
     fn hand_on_what_is_given_up(host: &Host) {
         let mut is_any = false;
         while let Some(ordinal) = host.calls.take_given_up() {
-            if host.running().contains_key(&ordinal) {
+            let is_awaited = host.running().get_mut(&ordinal).is_some_and(|running| {
+                running.is_given_up = true;
+                running.task.is_some()
+            });
+            if is_awaited {
                 host.handed_over().given_up.push_back(ordinal);
                 is_any = true;
             }
