@@ -131,6 +131,21 @@ def test_exceptions_are_counted_by_the_name_of_their_type(run: Run) -> None:
     assert report.verdict == "FAIL" and not report.passed
 
 
+@pytest.mark.parametrize("kind", [GeneratorExit, pytest.fail.Exception])
+def test_what_is_no_exception_but_ends_nothing_is_counted_as_one(
+    run: Run, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def target(msg: dict[str, Any]) -> None:
+        if msg["sequence"] % 2:
+            await asyncio.sleep(0)
+        raise kind("no")
+
+    assert failed(storm(run, target)) == {kind.__name__: 200}
+    # Of what a task ends by and nobody asks for, asyncio complains.
+    gc.collect()
+    assert caplog.records == []
+
+
 def test_an_answer_without_truth_is_the_error_that_it_raises(run: Run) -> None:
     class Unclear:
         def __bool__(self) -> bool:

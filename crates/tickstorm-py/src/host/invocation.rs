@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pyo3::{
-    exceptions::{PyBaseException, PyException, PyStopIteration},
+    exceptions::{PyBaseException, PyStopIteration},
     ffi, intern,
     prelude::*,
     sync::PyOnceLock,
@@ -54,6 +54,12 @@ fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
     coroutine.is_ok_and(|coroutine| object.is_exact_instance(coroutine))
 }
 
+fn is_cancellation(py: Python<'_>, error: &PyErr) -> bool {
+    static CANCELLED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let cancelled = CANCELLED.import(py, "asyncio", "CancelledError");
+    cancelled.is_ok_and(|cancelled| error.is_instance(py, cancelled))
+}
+
 impl Invocation {
     pub(super) fn new(host: Py<Host>, id: CallId, steps: Bound<'_, PyAny>) -> Self {
         Self {
@@ -77,20 +83,18 @@ impl Invocation {
         Ok(())
     }
 
-    /// The target's coroutine raised. An error is handed on: cancellation, because the task must hear of it, and what
+    /// The target's coroutine raised. Two kinds are handed on: cancellation, because the task must hear of it, and what
     /// ends the program. Others are counted, and that is their end.
     fn raised(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
-        let is_exception = error.is_instance_of::<PyException>(py);
-        // `CancelledError` is one of the few that are none.
+        let cancelled = is_cancellation(py, &error);
         let rises = must_rise(py, &error);
-        let cancelled = !is_exception && !rises;
         if rises {
             self.host.get().has_risen.store(true, Relaxed);
         }
         if !self.has_ended.swap(true, Relaxed) {
             Host::ended(self.host.bind(py), self.id, Err(failure(py, &error)), cancelled)?;
         }
-        if is_exception { Ok(()) } else { Err(error) }
+        if cancelled || rises { Err(error) } else { Ok(()) }
     }
 
     /// Goes on to the next thing to wait for, which is returned, or to the end.
