@@ -49,6 +49,23 @@ def test_the_limit_bounds_the_threads(run: Run) -> None:
     assert report["messages_processed"] == 200
 
 
+def test_threads_that_cannot_be_made_lose_no_message(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, 0
+
+    def start_two(thread: threading.Thread) -> None:
+        nonlocal started
+        if thread.name == "tickstorm-call":
+            started += 1
+            if started > 2:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    report = storm(run, lambda msg: time.sleep(0.001))
+    assert report["messages_processed"] == 200
+    assert started > 2
+
+
 def test_answers_and_exceptions_are_counted_as_those_of_coroutines(run: Run) -> None:
     count = 0
 

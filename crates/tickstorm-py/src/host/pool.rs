@@ -51,8 +51,11 @@ impl Pool {
         options.set_item("target", host.getattr(intern!(py, "serve"))?)?;
         options.set_item("name", "tickstorm-call")?;
         let thread = py.import("threading")?.getattr("Thread")?.call((), Some(&options))?;
-        thread.call_method0("start")?;
-        Ok(())
+        let started = thread.call_method0("start");
+        if started.is_err() {
+            host.get().pool.idle.fetch_sub(1, Relaxed);
+        }
+        started.map(drop)
     }
 
     /// Makes calls until the run is over, or one has raised what ends the program.
@@ -69,7 +72,8 @@ impl Pool {
             Self::hand_on_what_is_given_up(host);
             let Some(call) = host.calls.take() else { continue };
             if host.pool.idle.fetch_sub(1, Relaxed) <= 1 {
-                Self::grow(slf)?;
+                // Where no more can be made the call is made all the same, and the next one waits for a thread.
+                let _ = Self::grow(slf);
             } else if host.calls.has_more() {
                 host.pool.rouse();
             }
