@@ -479,6 +479,10 @@ pub(crate) fn answer(returned: &Bound<'_, PyAny>) -> Result<(), CallFailure> {
     if returned.is_none() {
         return Ok(());
     }
+    if let Some(kind) = invocation::unrun(returned) {
+        let text = format!("the call returned {kind}, of which nothing was run");
+        return Err(CallFailure::Error { kind: "TypeError".into(), text });
+    }
     match returned.is_truthy() {
         Ok(true) => Ok(()),
         Ok(false) => Err(CallFailure::Rejected),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -83,6 +84,41 @@ def test_wrong_types(options: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(TypeError) as caught:
         LoadGenerator(**{"target_system": target, **options})
     assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+
+
+def generator(msg: Any) -> Any:
+    yield msg
+
+
+async def asynchronous_generator(msg: Any) -> Any:
+    yield msg
+
+
+class Consumer:
+    async def __call__(self, msg: Any) -> None:
+        raise AssertionError("nothing runs")
+
+
+class Feed:
+    async def __call__(self, msg: Any) -> Any:
+        yield msg
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (generator, ["generator", "`yield`"]),
+        (functools.partial(generator), ["generator", "`yield`"]),
+        (asynchronous_generator, ["asynchronous_generator", "`yield`"]),
+        (Feed(), ["Feed", "`yield`"]),
+        (Consumer, ["Consumer", "a class"]),
+    ],
+)
+def test_targets_that_would_never_run(target: Any, words: list[str]) -> None:
+    with pytest.raises(TypeError, match="^target_system ") as caught:
+        LoadGenerator(target)
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+    assert LoadGenerator(Consumer()).settings()["target"] == "call"
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,27 @@ def test_what_waits_for_the_loop_beyond_its_timeout_is_cancelled_too(run: Run) -
     run(main())
 
 
+def test_a_body_that_nobody_runs_is_no_success(run: Run) -> None:
+    def numbers() -> Any:
+        yield 1
+
+    async def asynchronous_numbers() -> Any:
+        yield 1
+
+    async def nothing() -> None:
+        pass
+
+    async def unawaited(msg: Any) -> Any:
+        coroutine = nothing()
+        coroutine.close()
+        return coroutine
+
+    for target in (lambda msg: numbers(), lambda msg: asynchronous_numbers(), unawaited):
+        report = storm(run, target)
+        assert failed(report) == {"TypeError": 200}
+        assert "of which nothing was run" in report["errors"][0]["samples"][0]
+
+
 def test_a_timeout_of_a_thread_can_only_be_recorded(run: Run) -> None:
     def target(msg: Any) -> bool:
         time.sleep(0.3)

@@ -81,6 +81,7 @@ class LoadGenerator:
         if not callable(target_system) and not isinstance(target_system, str):
             allowed = "a callable or the address of a server"
             raise wrong_type("target_system", target_system, allowed)
+        _refuse_what_would_never_run(target_system)
         if not isinstance(venue, str):
             raise wrong_type("venue", venue, "text")
         if progress is not None and not isinstance(progress, bool) and not callable(progress):
@@ -245,7 +246,20 @@ async def _end_calls(host: _tickstorm.Host) -> None:
 
 
 def _is_async(target: TargetFunction) -> bool:
-    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))
+    return any(inspect.iscoroutinefunction(function) for function in _functions(target))
+
+
+def _refuse_what_would_never_run(target: object) -> None:
+    """A target whose call only makes an object looks as if it did its work, and fast."""
+    if isinstance(target, type) and any("__call__" in vars(each) for each in target.__mro__):
+        raise TypeError(f"target_system must be called itself: give an object of {target!r}, which is a class")
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _functions(target)):
+        raise TypeError(f"target_system must do its work when it is called: {target!r} has a `yield`, so a call runs none")
+
+
+def _functions(target: object) -> tuple[object, ...]:
+    """What may be the function behind a target. That of a class is its objects'."""
+    return (target,) if isinstance(target, type) else (target, getattr(target, "__call__", None))
 
 
 def _in_seconds(length: float | timedelta) -> float:

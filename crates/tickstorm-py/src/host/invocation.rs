@@ -48,10 +48,32 @@ pub(super) fn is_awaitable(object: &Bound<'_, PyAny>) -> bool {
     object.get_type().hasattr(intern!(object.py(), "__await__")).unwrap_or(false)
 }
 
+/// What an object is if it is a function's body that waits to be run.
+pub(super) fn unrun(object: &Bound<'_, PyAny>) -> Option<&'static str> {
+    static GENERATOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static ASYNC_GENERATOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    if object.is_exact_instance_of::<PyBool>() {
+        None
+    } else if is_coroutine(object) {
+        Some("a coroutine")
+    } else if is_exactly(object, &GENERATOR, "GeneratorType") {
+        Some("a generator")
+    } else if is_exactly(object, &ASYNC_GENERATOR, "AsyncGeneratorType") {
+        Some("an asynchronous generator")
+    } else {
+        None
+    }
+}
+
 fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
     static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let coroutine = COROUTINE.import(object.py(), "types", "CoroutineType");
-    coroutine.is_ok_and(|coroutine| object.is_exact_instance(coroutine))
+    is_exactly(object, &COROUTINE, "CoroutineType")
+}
+
+/// Whether an object is of this type of the module `types`, and of none below.
+fn is_exactly(object: &Bound<'_, PyAny>, cell: &PyOnceLock<Py<PyType>>, name: &str) -> bool {
+    let kind = cell.import(object.py(), "types", name);
+    kind.is_ok_and(|kind| object.is_exact_instance(kind))
 }
 
 fn is_cancellation(py: Python<'_>, error: &PyErr) -> bool {
