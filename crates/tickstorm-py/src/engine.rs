@@ -149,6 +149,11 @@ impl Running {
         }
     }
 
+    /// Whether that was waited for.
+    fn is_joined(&self) -> bool {
+        lock(&self.thread).is_none()
+    }
+
     /// The figures of now.
     fn metrics(&self) -> Metrics {
         let snapshot = self.remote.snapshot();

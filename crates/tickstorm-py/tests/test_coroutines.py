@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import functools
 import gc
+import socket
 import sys
+import threading
 import time
 import warnings
 import weakref
@@ -443,6 +445,35 @@ def test_two_runs_at_once_are_refused(run: Run) -> None:
     run(main())
 
 
+def test_a_second_run_from_another_thread_is_refused_while_the_first_one_begins() -> None:
+    refused: list[BaseException] = []
+
+    async def target(msg: Any) -> bool:
+        return True
+
+    generator = LoadGenerator(target, progress=False)
+
+    def second() -> None:
+        try:
+            generator.run(0.1, 1)
+        except AlreadyRunning as error:
+            refused.append(error)
+
+    class Loop(asyncio.SelectorEventLoop):
+        def get_task_factory(self) -> Any:
+            # A run asks it before it has begun.
+            if generator.running and not refused:
+                thread = threading.Thread(target=second)
+                thread.start()
+                thread.join()
+            return super().get_task_factory()
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        assert runner.run(generator.run_load_test(0.1, 1))["total_messages"] == 10
+    assert len(refused) == 1
+    assert not generator.running
+
+
 def test_two_generators_share_a_loop(run: Run) -> None:
     async def target(msg: Any) -> bool:
         await asyncio.sleep(0.001)
@@ -521,6 +552,58 @@ def test_a_cancelled_run_ends_its_calls_and_threads(run: Run) -> None:
 
     run(main())
     assert ended > 50
+
+
+def test_a_run_that_still_connects_ends_without_keeping_the_loop(run: Run) -> None:
+    async def main() -> float:
+        longest, last = 0.0, time.monotonic()
+
+        async def beat() -> None:
+            nonlocal longest, last
+            while True:
+                await asyncio.sleep(0.01)
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+        beating = asyncio.create_task(beat())
+        # It accepts, and never says a word.
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            generator = LoadGenerator(f"ws://127.0.0.1:{silent.getsockname()[1]}/", progress=False)
+            test = asyncio.create_task(generator.run_load_test(60, 1))
+            await asyncio.sleep(0.1)
+            test.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await test
+            assert not generator.running
+        beating.cancel()
+        return longest
+
+    assert run(main()) < 0.5
+
+
+def test_a_run_that_is_cancelled_twice_ends_its_calls_all_the_same(run: Run) -> None:
+    ended = begun = 0
+
+    async def target(msg: Any) -> None:
+        nonlocal begun, ended
+        begun += 1
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended += 1
+
+    async def main() -> None:
+        test = asyncio.create_task(LoadGenerator(target, base_rate=1000, progress=False).run_load_test(60, 1))
+        await asyncio.sleep(0.2)
+        test.cancel()
+        await asyncio.sleep(0)
+        test.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await test
+        await asyncio.sleep(0.05)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+    assert begun == ended > 50
 
 
 def test_a_run_inside_a_timeout_ends_with_it(run: Run) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 import time
+import warnings
 from typing import Any
 
 import pytest
@@ -159,6 +160,17 @@ def test_a_timeout_of_a_thread_can_only_be_recorded(run: Run) -> None:
 
     report = storm(run, target, base_rate=100, timeout_seconds=0.1)
     assert failed(report) == {"timeout": 20}
+
+
+def test_a_warning_that_is_an_error_does_not_keep_the_report_away(run: Run) -> None:
+    release = threading.Event()
+    generator = LoadGenerator(lambda msg: release.wait(20), base_rate=50, timeout_seconds=0.1, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning, match="10 messages are still with the target"):
+            run(generator.run_load_test(0.2, 1))
+    release.set()
+    assert generator.get_report()["total_messages"] == 10
 
 
 @pytest.mark.parametrize("plain_calls", ["threads", "loop"])

@@ -119,7 +119,8 @@ class LoadGenerator:
         self._report_interval = _in_seconds(report_interval)
         self._engine = checked(lambda: _tickstorm.Engine(pairs, address))
         self._run: _tickstorm.Running | None = None
-        self._is_running = False
+        # Held while a run is under way, by whatever thread.
+        self._is_taken = threading.Lock()
         self._report: Report | None = None
 
     async def run_load_test(
@@ -139,8 +140,14 @@ class LoadGenerator:
         duration = None if duration_seconds is None else seconds("duration_seconds", duration_seconds)
         factor = plain(number("multiplier", multiplier))
         form = LoadProfile(profile).value
-        if self._is_running:
+        if not self._is_taken.acquire(blocking=False):
             raise AlreadyRunning("this generator is running a load test already: await it, or make a second one")
+        try:
+            return await self._storm(duration, factor, form)
+        finally:
+            self._is_taken.release()
+
+    async def _storm(self, duration: str | None, factor: str, form: str) -> Report:
         loop = asyncio.get_running_loop()
         host = _tickstorm.Host(
             loop,
@@ -152,26 +159,24 @@ class LoadGenerator:
         )
         run = checked(lambda: self._engine.start(duration, factor, form, host))
         self._run = run
-        self._is_running = True
         under_way.add(run)
         progress = Progress(self._progress, run.metrics, self._report_interval)
         try:
             host.attach()
             progress.start(loop)
-            await asyncio.shield(host.done)
-            await _end_calls(host)
-        except asyncio.CancelledError:
+            await _follow(run, host)
+        except GeneratorExit:
+            # The loop was left where it stands: nothing can be awaited any more.
             run.abort()
-            await asyncio.wait([host.done], timeout=PATIENCE)
-            await _end_calls(host)
+            run.join()
             raise
         finally:
             run.abort()
-            run.join()
-            host.detach()
-            progress.stop()
-            under_way.discard(run)
-            self._is_running = False
+            try:
+                await _join(run, host)
+            finally:
+                host.detach()
+                progress.stop()
         result = run.result()
         if result is None:
             raise RunError("the run ended without a report; what went wrong was printed")
@@ -179,6 +184,13 @@ class LoadGenerator:
         if text is None:
             raise RunError(problem)
         self._report = Report(text, run.summary() or "")
+        # Only now: where warnings are errors, the report is there all the same.
+        if host.under_way:
+            warnings.warn(
+                f"{host.under_way} messages are still with the target although their calls were cancelled or cannot be",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         return self._report
 
     def run(
@@ -204,17 +216,17 @@ class LoadGenerator:
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
-        return self._is_running
+        return self._is_taken.locked()
 
     def stop(self) -> None:
         """Lets nothing more fall due; the run then ends with a report of what was measured. From any thread; without a
         run nothing happens."""
-        if self._is_running and self._run is not None:
+        if self.running and self._run is not None:
             self._run.stop()
 
     def abort(self) -> None:
         """Ends the run at once: calls under way are cancelled and count as aborted. From any thread."""
-        if self._is_running and self._run is not None:
+        if self.running and self._run is not None:
             self._run.abort()
 
     def settings(self) -> dict[str, str]:
@@ -226,23 +238,48 @@ class LoadGenerator:
         return f"<LoadGenerator {settings['target']} at {settings['base-rate']}, {'running' if self.running else 'idle'}>"
 
 
+async def _join(run: _tickstorm.Running, host: _tickstorm.Host) -> None:
+    """Waits until the threads of a run that was told to end are gone. One that still connects may take some time, which
+    is no reason for the loop to stand still."""
+    if host.done.done() or run.is_joined():
+        run.join()
+    else:
+        await asyncio.get_running_loop().run_in_executor(None, run.join)
+    under_way.discard(run)
+
+
+async def _follow(run: _tickstorm.Running, host: _tickstorm.Host) -> None:
+    """Waits for the end of a run and of its calls. Being cancelled ends them."""
+    try:
+        await asyncio.shield(host.done)
+        await _end_calls(host)
+    except asyncio.CancelledError:
+        run.abort()
+        try:
+            await asyncio.wait([host.done], timeout=PATIENCE)
+            await _end_calls(host)
+        finally:
+            # Who cancels again does not want to wait for them, but does not want them either.
+            _cancel(host)
+        raise
+
+
 async def _end_calls(host: _tickstorm.Host) -> None:
     """Gives calls that nobody waits for any more some time to end."""
     deadline = time.monotonic() + PATIENCE
     while host.under_way and time.monotonic() < deadline:
-        tasks = host.tasks()
-        for task in tasks:
-            task.cancel()
+        tasks = _cancel(host)
         if tasks:
             await asyncio.wait(tasks, timeout=_LOOK_EVERY)
         else:
             await asyncio.sleep(_LOOK_EVERY)
-    if host.under_way:
-        warnings.warn(
-            f"{host.under_way} messages are still with the target although their calls were cancelled or cannot be",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+
+
+def _cancel(host: _tickstorm.Host) -> list[asyncio.Task[object]]:
+    tasks = host.tasks()
+    for task in tasks:
+        task.cancel()
+    return tasks
 
 
 def _is_async(target: TargetFunction) -> bool:
