@@ -16,7 +16,8 @@ async def consume(connection: ServerConnection) -> None:
     count = 0
     async for text in connection:
         message = json.loads(text)
-        if message["e"] == "24hrTicker":
+        # Not all that Binance says has a type.
+        if message.get("e") == "24hrTicker":
             best[message["s"]] = (message["b"], message["a"])
         await connection.send(json.dumps({"ack": count}))
         count += 1
