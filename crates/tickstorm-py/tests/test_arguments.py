@@ -14,6 +14,7 @@ from tickstorm import (
     CheckError,
     LoadGenerator,
     LoadProfile,
+    MockExchange,
     RunError,
     SettingError,
     TickstormError,
@@ -50,6 +51,13 @@ async def target(msg: Any) -> bool:
         ({"thresholds": ["p99<500"]}, ["thresholds", "p99<500ms"]),
         ({"settings": {"speed": 3}}, ["settings['speed']", "no such setting", "base_rate"]),
         ({"settings": {"zipf": 7}}, ["settings['zipf']", "7"]),
+        ({"settings": {"base_rate": 7}}, ["settings['base_rate']", "argument base_rate"]),
+        ({"settings": {"error-threshold": 1}}, ["settings['error-threshold']", "argument error_threshold"]),
+        ({"settings": {"timeout": "1s"}}, ["settings['timeout']", "argument timeout_seconds"]),
+        ({"settings": {"duration": "1s"}}, ["settings['duration']", "run_load_test"]),
+        ({"settings": {"multiplier": 2}}, ["settings['multiplier']", "run_load_test"]),
+        ({"settings": {"profile": "SPIKE"}}, ["settings['profile']", "run_load_test"]),
+        ({"settings": {"stages": "1s:1x"}}, ["settings['stages']", "run_load_test"]),
         ({"settings": {"ack": "fifo"}}, ["ack", "called target"]),
     ],
 )
@@ -142,6 +150,21 @@ def test_wrong_arguments_of_a_run(arguments: tuple[Any, ...], kind: type[Excepti
         asyncio.run(generator.run_load_test(*arguments))
     assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
     assert not generator.running
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "argument"),
+    [
+        (WebSocketMessageGenerator, "base_rate", "rate"),
+        (WebSocketMessageGenerator, "seed", "seed"),
+        (MockExchange, "seed", "seed"),
+        (MockExchange, "duration", "duration_seconds"),
+        (MockExchange, "stages", "profile"),
+    ],
+)
+def test_settings_that_are_arguments_are_refused(make: Any, name: str, argument: str) -> None:
+    with pytest.raises(SettingError, match=rf"^settings\['{name}'\]: there is the argument {argument} for it"):
+        make(settings={name: "1"})
 
 
 def test_several_mistakes_of_one_kind_are_all_named() -> None:

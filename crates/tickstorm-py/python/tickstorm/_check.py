@@ -59,7 +59,7 @@ def check(
         if value is not None and not isinstance(value, str):
             raise wrong_type(argument, value, "text")
     try:
-        found = _tickstorm.check(path, data, venue, cadence, more(settings))
+        found = _tickstorm.check(path, data, venue, cadence, more(settings, {}))
     except ValueError as error:
         raise CheckError(str(error)) from None
     return CheckReport(json.loads(found))

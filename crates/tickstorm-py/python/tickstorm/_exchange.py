@@ -13,7 +13,7 @@ from ._errors import AlreadyRunning, RunError
 from ._generator import PATIENCE, under_way
 from ._profile import LoadProfile
 from ._report import Report
-from ._settings import Settings, checked, more, number, one_of, plain, seconds, whole, wrong_type
+from ._settings import Settings, arguments_of, checked, more, number, one_of, plain, seconds, whole, wrong_type
 from ._tickstorm import Metrics
 
 
@@ -104,10 +104,12 @@ class MockExchange:
             ("warmup_seconds", "warmup", seconds("warmup_seconds", warmup_seconds)),
             ("error_threshold", "error-threshold", plain(number("error_threshold", error_threshold), decimals=12)),
         ]
+        of_any_length = [("duration_seconds", "duration", ""), ("profile", "profile", ""), ("profile", "stages", "")]
+        own = arguments_of(load + of_any_length)
         if duration_seconds is not None:
             load.append(("duration_seconds", "duration", seconds("duration_seconds", duration_seconds)))
         load += [("thresholds", "threshold", each) for each in _texts("thresholds", thresholds, "['age<500ms']")]
-        load += more(settings)
+        load += more(settings, own)
         doors: Settings = [
             ("listen", "listen", _text("listen", listen)),
             ("listen_public", "listen-public", "true" if _flag("listen_public", listen_public) else "false"),

@@ -19,7 +19,7 @@ from ._messages import FORMS
 from ._profile import LoadProfile
 from ._progress import Progress
 from ._report import Report
-from ._settings import Settings, checked, more, number, one_of, plain, seconds, whole, wrong_type
+from ._settings import Settings, arguments_of, checked, more, number, one_of, plain, seconds, whole, wrong_type
 from ._tickstorm import Metrics
 
 #: What is called with a message: a coroutine function, or a plain one.
@@ -101,11 +101,12 @@ class LoadGenerator:
             ("symbols", "symbols", str(whole("symbols", symbols))),
             ("venue", "venue", venue),
         ]
+        own = arguments_of(pairs) | dict.fromkeys(("duration", "multiplier", "profile", "stages"), _OF_A_RUN)
         for threshold in thresholds:
             if not isinstance(threshold, str):
                 raise wrong_type("thresholds", threshold, "texts, as 'p99<50ms'")
             pairs.append(("thresholds", "threshold", threshold))
-        pairs += more(settings)
+        pairs += more(settings, own)
         self._form = one_of("messages", messages, FORMS)
         place = one_of("plain_calls", plain_calls, ("threads", "loop"))
         address = target_system if isinstance(target_system, str) else None
@@ -320,3 +321,4 @@ getattr(threading, "_register_atexit", atexit.register)(_end_all)
 #: Seconds that something which was told to end is waited for.
 PATIENCE = 1.0
 _LOOK_EVERY = 0.02
+_OF_A_RUN = "it comes with each run: give it to run_load_test"

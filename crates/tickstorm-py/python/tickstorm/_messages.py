@@ -8,7 +8,7 @@ from typing import Any
 
 from . import _tickstorm
 from ._errors import SettingError
-from ._settings import Settings, checked, more, number, one_of, plain, whole, wrong_type
+from ._settings import Settings, arguments_of, checked, more, number, one_of, plain, whole, wrong_type
 
 FORMS = ("dict", "bytes", "str")
 
@@ -50,7 +50,7 @@ class WebSocketMessageGenerator:
             ("rate", "base-rate", plain(number("rate", rate))),
         ]
         form = one_of("messages", messages, FORMS)
-        pairs += more(settings)
+        pairs += more(settings, arguments_of(pairs))
         self._paced = paced
         self._messages = checked(lambda: _tickstorm.Messages(pairs, form))
 

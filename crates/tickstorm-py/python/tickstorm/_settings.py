@@ -66,8 +66,8 @@ def text(argument: str, value: object) -> str:
     raise wrong_type(argument, value, "text, a number, a bool or a timedelta")
 
 
-def more(settings: Mapping[str, object] | None) -> Settings:
-    """Settings by the names that they have on the command line."""
+def more(settings: Mapping[str, object] | None, own: Mapping[str, str]) -> Settings:
+    """Settings by the names that they have on the command line. Those in `own` belong elsewhere, as is said there."""
     if settings is None:
         return []
     if not isinstance(settings, Mapping):
@@ -76,10 +76,17 @@ def more(settings: Mapping[str, object] | None) -> Settings:
     for name, value in settings.items():
         if not isinstance(name, str):
             raise wrong_type("settings", name, "a mapping with texts as names")
-        argument = f"settings[{name!r}]"
+        argument, setting = f"settings[{name!r}]", name.replace("_", "-")
+        if setting in own:
+            raise SettingError(f"{argument}: {own[setting]}")
         values: Iterable[object] = value if isinstance(value, (list, tuple)) else (value,)
-        pairs.extend((argument, name.replace("_", "-"), text(argument, each)) for each in values)
+        pairs.extend((argument, setting, text(argument, each)) for each in values)
     return pairs
+
+
+def arguments_of(pairs: Settings) -> dict[str, str]:
+    """Settings that have arguments of their own, which one in a mapping would contradict."""
+    return {setting: f"there is the argument {argument} for it" for argument, setting, _ in pairs}
 
 
 def one_of(argument: str, value: object, allowed: tuple[str, ...]) -> str:
