@@ -139,7 +139,12 @@ impl FromStr for ApiKey {
         let (Some(venue), Some(key), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
             return Err("expected VENUE:KEY:SECRET, with :PASSPHRASE and @ACCOUNT where wanted".into());
         };
-        let venue = venue.parse::<Venue>().map_err(|error| error.to_string())?;
+        let venue = venue.parse::<Venue>().map_err(|error| {
+            // Where the venue was forgotten this is the key.
+            let meant = error.nearest.map_or(String::new(), |venue| format!(" (did you mean {venue}?)"));
+            let venues: Vec<_> = Venue::ALL.iter().map(|venue| venue.name()).collect();
+            format!("unknown venue before the first colon{meant}, must be one of: {}", venues.join(", "))
+        })?;
         Ok(Self::new(venue, key.to_owned(), secret.to_owned(), parts.next().map(str::to_owned), account))
     }
 }
@@ -177,6 +182,16 @@ words! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_of_a_key_is_repeated_where_it_is_refused() {
+        for text in ["S3CRET:S3CRET:S3CRET", "S3CRET:S3CRET", "S3CRET", "okx:K:S3CRET@S3CRET"] {
+            let error = text.parse::<ApiKey>().expect_err("it is no key");
+            assert!(!error.contains("S3CRET"), "{error}");
+        }
+        let error = "binnance:K:S3CRET".parse::<ApiKey>().expect_err("there is no such venue");
+        assert!(error.contains("did you mean binance?") && !error.contains("binnance"), "{error}");
+    }
 
     #[test]
     fn what_is_not_as_by_default_is_on_the_command_line_that_has_it_again() {
