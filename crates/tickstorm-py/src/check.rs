@@ -1,8 +1,15 @@
 //! Whether a recorded stream is what it should be.
 
-use std::{fs::File, io::Read, path::PathBuf};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::{
+    exceptions::{PyOSError, PyValueError},
+    prelude::*,
+};
 use tickstorm::{
     ExportCadence, Plan, Spec, Target, Venue,
     check::{CheckOptions, StreamExpectation, check as check_stream},
@@ -41,10 +48,24 @@ pub(crate) fn check(
         options.expectation = Some(StreamExpectation::of_plan(&plan));
     }
     let (name, input): (String, Box<dyn Read + Send>) = match (path, data) {
-        (Some(path), _) => (path.display().to_string(), Box::new(File::open(&path)?)),
+        (Some(path), _) => (path.display().to_string(), Box::new(open(&path)?)),
         (None, data) => ("the stream".into(), Box::new(std::io::Cursor::new(data.unwrap_or_default()))),
     };
     let report = py.detach(|| check_stream(input, &options));
     let report = report.map_err(|error| PyValueError::new_err(format!("{name} {}", chain(&error))))?;
     Ok(report.to_json().to_string())
+}
+
+/// An error is what Python's own `open` raises, with the number and the name in it.
+fn open(path: &Path) -> PyResult<File> {
+    File::open(path).map_err(|error| {
+        let Some(code) = error.raw_os_error() else { return error.into() };
+        let text = error.to_string();
+        let words = text.split(" (os error").next().unwrap_or_default().to_owned();
+        // The last one is a number of Windows', from which Python makes the first.
+        match cfg!(windows) {
+            true => PyOSError::new_err((0, words, path.as_os_str().to_owned(), code)),
+            false => PyOSError::new_err((code, words, path.as_os_str().to_owned())),
+        }
+    })
 }

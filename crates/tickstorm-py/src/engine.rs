@@ -6,7 +6,7 @@ use std::{
 };
 
 use pyo3::{exceptions::PyValueError, prelude::*};
-use tickstorm::{HostedCalls, Plan, Remote, Run, Setting, Spec, Target, Wordings};
+use tickstorm::{HostedCalls, Plan, PlanError, Remote, Run, Setting, Spec, Target, Wordings};
 use tickstorm_report::{Report, Style, summary, to_json_pretty};
 
 use crate::{host::Host, message::Dictionary};
@@ -87,7 +87,18 @@ impl Engine {
             (None, Some(calls)) => Plan::new(&spec, &Target::hosted(calls.clone())),
             (None, None) => Plan::new(&spec, &Target::hosted(HostedCalls::new(Wordings::Market, || ()))),
         };
-        plan.map_err(|errors| errors.0.iter().map(ToString::to_string).collect())
+        plan.map_err(|errors| errors.0.into_iter().map(in_words_of_arguments).collect())
+    }
+}
+
+/// The target is an argument of another name, and what the program has a flag for is a setting here.
+fn in_words_of_arguments(error: PlanError) -> String {
+    match error.setting {
+        "target" => {
+            let setting = "settings={'allow_public_target': True}";
+            format!("target_system: {}", error.message.replace("--allow-public-target", setting))
+        }
+        _ => error.to_string(),
     }
 }
 

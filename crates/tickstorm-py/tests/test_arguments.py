@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -83,6 +85,8 @@ def test_wrong_values(options: dict[str, Any], words: list[str]) -> None:
         ({"at_limit": None}, ["at_limit", "None", "text"]),
         ({"thresholds": "p99<50ms"}, ["thresholds", "'p99<50ms'", "['p99<50ms']"]),
         ({"thresholds": [3]}, ["thresholds", "3"]),
+        ({"thresholds": None}, ["thresholds", "None", "several texts"]),
+        ({"thresholds": 5}, ["thresholds", "5", "several texts"]),
         ({"progress": 1}, ["progress", "1"]),
         ({"settings": ["zipf"]}, ["settings", "mapping"]),
         ({"settings": {"zipf": None}}, ["settings['zipf']", "None"]),
@@ -176,8 +180,9 @@ def test_several_mistakes_of_one_kind_are_all_named() -> None:
 def test_addresses() -> None:
     with pytest.raises(SettingError, match="target_system.*localhost:9000"):
         LoadGenerator("localhost:9000")
-    with pytest.raises(SettingError, match="allow-public-target"):
+    with pytest.raises(SettingError, match="^target_system: .*'allow_public_target': True"):
         LoadGenerator("ws://8.8.8.8:80/")
+    assert LoadGenerator("ws://8.8.8.8:80/", settings={"allow_public_target": True}).settings()["target"]
 
 
 def test_lengths_of_time_may_be_timedeltas() -> None:
@@ -196,11 +201,21 @@ def test_there_is_no_report_before_the_first_run() -> None:
         LoadGenerator(target).get_report()
 
 
+def test_a_loop_of_its_own_is_not_to_be_had_where_one_runs() -> None:
+    async def main() -> None:
+        with pytest.raises(RunError, match=r"`await` run_load_test\(...\)"):
+            LoadGenerator(target, progress=False).run(1, 1)
+
+    asyncio.run(main())
+
+
 def test_profiles() -> None:
     assert [profile.name for profile in LoadProfile] == ["NORMAL", "VOLATILE", "SPIKE", "RAMP_UP", "RAMP_DOWN"]
     assert LoadProfile["RAMP_UP"] == LoadProfile.RAMP_UP == LoadProfile("ramp-up")
     assert LoadProfile.spike(peak=20, period=5) == LoadProfile("SPIKE?peak=20x&period=5s")
     assert LoadProfile.stages("30s:1x, 10s:1x..8x") == LoadProfile.stages([(30, 1), (10, (1, 8))])
+    assert "SPIKE" in LoadProfile and LoadProfile.SPIKE in LoadProfile
+    assert "spike" not in LoadProfile and LoadProfile.spike(peak=20) not in LoadProfile and 5 not in LoadProfile
     assert repr(LoadProfile.SPIKE) == "LoadProfile.SPIKE"
     assert len({LoadProfile.NORMAL, LoadProfile("NORMAL")}) == 1
     mistakes: list[tuple[Callable[[], object], type[Exception]]] = [
@@ -210,6 +225,7 @@ def test_profiles() -> None:
         (lambda: LoadProfile.spike(peak=-1), ValueError),
         (lambda: LoadProfile.spike(peak="20"), TypeError),  # type: ignore[arg-type]
         (lambda: LoadProfile.stages([]), ValueError),
+        (lambda: LoadProfile.stages(5), TypeError),  # type: ignore[arg-type]
         (lambda: LoadProfile.stages("NORMAL"), ValueError),
         (lambda: LoadProfile.stages([(1, (1, 2, 3))]), ValueError),  # type: ignore[list-item]
         (lambda: LoadProfile.ramp_up(start=5, end=1), ValueError),
@@ -241,8 +257,10 @@ def test_streams() -> None:
         check(b"")
     with pytest.raises(CheckError, match="unpack it first"):
         check(b"\x1f\x8b\x08\x00")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         check("/no/such/file")
+    assert (caught.value.filename, caught.value.errno) == ("/no/such/file", errno.ENOENT)
+    assert "[Errno 2] No such file or directory: '/no/such/file'" in str(caught.value) or sys.platform == "win32"
     with pytest.raises(TypeError, match="source"):
         check(3)  # type: ignore[arg-type]
     with pytest.raises(CheckError, match="venue.*nasdaq"):

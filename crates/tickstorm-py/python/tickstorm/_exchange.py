@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from . import _tickstorm
-from ._errors import AlreadyRunning, RunError
+from ._errors import AlreadyRunning, RunError, SettingError
 from ._generator import PATIENCE, under_way
 from ._profile import LoadProfile
 from ._report import Report
-from ._settings import Settings, arguments_of, checked, more, number, one_of, plain, seconds, whole, wrong_type
+from ._settings import Settings, arguments_of, checked, more, number, one_of, plain, seconds, texts, whole, wrong_type
 from ._tickstorm import Metrics
 
 
@@ -108,7 +108,7 @@ class MockExchange:
         own = arguments_of(load + of_any_length)
         if duration_seconds is not None:
             load.append(("duration_seconds", "duration", seconds("duration_seconds", duration_seconds)))
-        load += [("thresholds", "threshold", each) for each in _texts("thresholds", thresholds, "['age<500ms']")]
+        load += [("thresholds", "threshold", each) for each in texts("thresholds", thresholds, "['age<500ms']")]
         load += more(settings, own)
         doors: Settings = [
             ("listen", "listen", _text("listen", listen)),
@@ -126,9 +126,13 @@ class MockExchange:
         if tls is True:
             doors.append(("tls", "tls", "true"))
         elif tls is not False:
-            doors += [("tls", "tls-name", name) for name in _texts("tls", tls, "['stream.binance.com'], or a bool")]
-        if isinstance(api_keys, str):
-            raise TypeError("api_keys must be several texts, as ['binance:KEY:SECRET'], got one text")
+            names = texts("tls", tls, "['stream.binance.com'], or a bool")
+            if not names:
+                raise SettingError("tls must be at least one host name, or a bool, got none")
+            doors += [("tls", "tls-name", name) for name in names]
+        if isinstance(api_keys, str) or not isinstance(api_keys, Iterable):
+            kind = "one text" if isinstance(api_keys, str) else f"one of type {type(api_keys).__name__}"
+            raise TypeError(f"api_keys must be several texts, as ['binance:KEY:SECRET'], got {kind}")
         for index, key in enumerate(api_keys):
             argument = f"api_keys[{index}]"
             if not isinstance(key, str):
@@ -306,12 +310,6 @@ def _flag(argument: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise wrong_type(argument, value, "a bool")
     return value
-
-
-def _texts(argument: str, values: object, example: str) -> list[str]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise wrong_type(argument, values, f"several texts, as {example}")
-    return [_text(argument, each) for each in values]
 
 
 _NOT_OPEN = "the exchange was not opened: use it in `async with`"

@@ -19,7 +19,7 @@ from ._messages import FORMS
 from ._profile import LoadProfile
 from ._progress import Progress
 from ._report import Report
-from ._settings import Settings, arguments_of, checked, more, number, one_of, plain, seconds, whole, wrong_type
+from ._settings import Settings, arguments_of, checked, more, number, one_of, plain, seconds, texts, whole, wrong_type
 from ._tickstorm import Metrics
 
 #: What is called with a message: a coroutine function, or a plain one.
@@ -86,8 +86,6 @@ class LoadGenerator:
             raise wrong_type("venue", venue, "text")
         if progress is not None and not isinstance(progress, bool) and not callable(progress):
             raise wrong_type("progress", progress, "a callable, a bool or None")
-        if isinstance(thresholds, str):
-            raise wrong_type("thresholds", thresholds, "several texts, as ['p99<50ms']")
         pairs: Settings = [
             ("base_rate", "base-rate", plain(number("base_rate", base_rate))),
             ("report_interval", "report-interval", seconds("report_interval", report_interval)),
@@ -102,10 +100,7 @@ class LoadGenerator:
             ("venue", "venue", venue),
         ]
         own = arguments_of(pairs) | dict.fromkeys(("duration", "multiplier", "profile", "stages"), _OF_A_RUN)
-        for threshold in thresholds:
-            if not isinstance(threshold, str):
-                raise wrong_type("thresholds", threshold, "texts, as 'p99<50ms'")
-            pairs.append(("thresholds", "threshold", threshold))
+        pairs += [("thresholds", "threshold", each) for each in texts("thresholds", thresholds, "['p99<50ms']")]
         pairs += more(settings, own)
         self._form = one_of("messages", messages, FORMS)
         place = one_of("plain_calls", plain_calls, ("threads", "loop"))
@@ -200,7 +195,13 @@ class LoadGenerator:
         multiplier: float = 10,
         profile: LoadProfile | str = LoadProfile.NORMAL,
     ) -> Report:
-        """The same where no loop is running: on a loop of its own."""
+        """The same where no loop is running: on a loop of its own. Raises :class:`RunError` where one is."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise RunError("a loop is running here, as in a notebook: `await` run_load_test(...) instead of run(...)")
         return asyncio.run(self.run_load_test(duration_seconds, multiplier, profile))
 
     def get_report(self) -> Report:

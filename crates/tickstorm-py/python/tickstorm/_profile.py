@@ -28,6 +28,9 @@ class _Names(type):
     def __len__(cls) -> int:
         return len(_NAMES)
 
+    def __contains__(cls, profile: object) -> bool:
+        return (profile._text if isinstance(profile, LoadProfile) else profile) in _NAMES
+
 
 class LoadProfile(metaclass=_Names):
     """How the rate changes over a run: a factor over time, times the base rate and the multiplier.
@@ -101,6 +104,8 @@ class LoadProfile(metaclass=_Names):
             if ":" not in stages:
                 raise SettingError(f"stages: expected stages as `30s:1x, 10s:1x..8x`, got `{stages}`")
             return cls(stages)
+        if not isinstance(stages, Iterable):
+            raise wrong_type("stages", stages, "text, or several pairs of seconds and a factor (or two)")
         words = []
         for index, stage in enumerate(stages):
             argument = f"stages[{index}]"

@@ -66,6 +66,16 @@ def text(argument: str, value: object) -> str:
     raise wrong_type(argument, value, "text, a number, a bool or a timedelta")
 
 
+def texts(argument: str, values: object, example: str) -> list[str]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise wrong_type(argument, values, f"several texts, as {example}")
+    every = list(values)
+    for each in every:
+        if not isinstance(each, str):
+            raise wrong_type(argument, each, f"texts, as {example}")
+    return every
+
+
 def more(settings: Mapping[str, object] | None, own: Mapping[str, str]) -> Settings:
     """Settings by the names that they have on the command line. Those in `own` belong elsewhere, as is said there."""
     if settings is None:
