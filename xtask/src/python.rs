@@ -24,7 +24,7 @@ pub(crate) fn test(workspace: &Workspace, place: Place, tally: &mut Tally) -> Re
     };
     // Without optimisation: what the tests ask for is not speed, and the libraries are built so already.
     let wheel = wheel(workspace, &python, "dev")?;
-    let fresh = environment(workspace, &python, &python, "fresh", &wheel, Some("requirements.txt"))?;
+    let fresh = environment(workspace, &python, &python, "fresh", &wheel)?;
     // Of the whole workspace, so that it is the one that its tests have built.
     run(cargo().args(["build", "--workspace", "--bin", "tickstorm"]))?;
     let program = workspace.target.join("debug").join(format!("tickstorm{}", std::env::consts::EXE_SUFFIX));
@@ -33,7 +33,7 @@ pub(crate) fn test(workspace: &Workspace, place: Place, tally: &mut Tally) -> Re
     let (_, tested) = version(&python)?;
     if let Some((newest, path)) = found().pop().filter(|(newest, _)| *newest != tested) {
         let folder = format!("newest-3.{newest}");
-        let newest = environment(workspace, &python, &path, &folder, &wheel, Some("requirements.txt"))?;
+        let newest = environment(workspace, &python, &path, &folder, &wheel)?;
         run_tests(
             pytest(&newest).args(["tests/test_coroutines.py", "tests/test_plain_callables.py"]),
             tally,
@@ -61,7 +61,7 @@ pub(crate) fn bench(workspace: &Workspace) -> Result<()> {
     let wheel = wheel(workspace, &python, "release")?;
     for (version, path) in ends(found()) {
         let folder = format!("bench-3.{version}");
-        let venv = environment(workspace, &python, &path, &folder, &wheel, Some("requirements.txt"))?;
+        let venv = environment(workspace, &python, &path, &folder, &wheel)?;
         run(Command::new(venv).arg("bench/compare.py").current_dir(PACKAGE))?;
     }
     Ok(())
@@ -106,23 +106,20 @@ fn wheel(workspace: &Workspace, python: &Path, profile: &str) -> Result<PathBuf>
     Ok(files.into_iter().next().expect("there is one"))
 }
 
-/// A new environment of `python` with the wheel in it, filled by the pip of another one.
+/// A new environment of `python` with the wheel and what the tests need in it, filled by the pip of another one.
 fn environment(
     workspace: &Workspace,
     tools: &Path,
     python: &Path,
     name: &str,
     wheel: &Path,
-    requirements: Option<&str>,
 ) -> Result<PathBuf> {
     let venv = folder(workspace).join(name);
     run(Command::new(python).args(["-m", "venv", "--clear", "--without-pip"]).arg(&venv))?;
     let python = in_venv(&venv);
     let mut install = Command::new(tools);
     install.args(["-m", "pip", "--python"]).arg(&python).args(&PIP_INSTALL[2..]).arg(wheel);
-    if let Some(requirements) = requirements {
-        install.arg("--requirement").arg(Path::new(PACKAGE).join("tests").join(requirements));
-    }
+    install.arg("--requirement").arg(Path::new(PACKAGE).join("tests/requirements.txt"));
     run(&mut install)?;
     Ok(python)
 }
