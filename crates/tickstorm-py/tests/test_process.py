@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tickstorm import LoadGenerator
 
 WINDOWS = sys.platform == "win32"
 
@@ -193,6 +196,18 @@ def test_a_plain_callable_that_hangs_does_not_keep_a_finished_run() -> None:
     assert time.monotonic() - started < 8
     assert "'timeout': 3" in output and "RuntimeWarning" in errors, errors
     assert process.returncode == 0
+
+
+def test_the_command_in_the_report_of_a_called_target_runs_the_same_load() -> None:
+    report = LoadGenerator(lambda msg: True, base_rate=70, batch=2, seed=3, progress=False).run(1, 2)
+    name, *arguments = shlex.split(report["plan"]["command"])
+    assert name == "tickstorm"
+    done = program(*arguments, "--quiet")
+    theirs = json.loads(done.stdout)
+    assert theirs["total_messages"] == report["total_messages"] == 140
+    same = ("seed", "base_rate", "multiplier", "batch", "planned_total", "average_rate")
+    assert [theirs["plan"][key] for key in same] == [report["plan"][key] for key in same]
+    assert "on the built-in target instead of your code" in " ".join(report.summary().split())
 
 
 def test_a_server_is_stormed_without_the_interpreter() -> None:

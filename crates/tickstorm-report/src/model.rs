@@ -255,7 +255,8 @@ pub enum ThresholdOutcome {
 /// What was run. Words are those that the command line takes; rates are totals over all workers and connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
-    /// The command that repeats this run: same seed, same messages, same due times. Holds no secret.
+    /// The command that repeats this run: same seed, same messages, same due times. Where the target is called, no
+    /// command calls it; this one puts the same load on the built-in target. Holds no secret.
     pub command: String,
     /// The seed that all randomness came from.
     pub seed: u64,

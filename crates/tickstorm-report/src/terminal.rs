@@ -419,6 +419,9 @@ fn what_next(page: &mut Page, report: &Report) {
     }
     page.section("Reproduce", Paint::Plain);
     page.line(&[(&report.plan.command, Paint::Plain)]);
+    if report.target.kind == "call" {
+        page.wrapped("(the same load, on the built-in target instead of your code, which no command calls)");
+    }
 }
 
 /// A page of paragraphs, each with its label in the left column.

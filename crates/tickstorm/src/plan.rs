@@ -314,11 +314,12 @@ impl Plan {
         }
     }
 
-    /// The command line that repeats the run.
+    /// The command line that repeats the run. There is none for a target that is called: it is that of the same load,
+    /// on the built-in target.
     pub fn command(&self) -> String {
         let is_serving = self.target_kind == SERVE;
         let mut words = vec![if is_serving { "tickstorm serve" } else { "tickstorm run" }.to_owned()];
-        if self.target != "builtin" && !is_serving {
+        if self.target != "builtin" && !is_serving && self.target_kind != "call" {
             words.push(format!("--target {}", quoted(&self.target)));
         }
         for setting in SETTINGS {
@@ -622,6 +623,14 @@ mod tests {
             assert!(error.message.contains(part), "{error}");
         }
         assert_eq!(plan(|spec| spec.profile = stages("1s:0x, 1ms:1x")).unwrap().check_due(), Ok(()));
+    }
+
+    #[test]
+    fn the_command_for_a_called_target_is_one_that_runs() {
+        let target = Target::hosted(crate::HostedCalls::new(crate::Wordings::Market, || ()));
+        let spec = Spec { multiplier: "2".parse().unwrap(), batch: 3, ..Spec::default() };
+        let command = Plan::new(&spec, &target).unwrap().command();
+        assert_eq!(command, "tickstorm run --multiplier 2x --seed 1 --batch 3");
     }
 
     #[test]
