@@ -288,7 +288,7 @@ fn a_run_that_is_aborted_counts_what_is_under_way_as_aborted() {
     thread.join().unwrap();
     check(&report);
     assert!(report.ledger.aborted >= 5, "{:?}", report.ledger);
-    assert_eq!(report.messages_failed, report.ledger.dropped_total());
+    assert_eq!(report.messages_failed, 0);
 }
 
 #[test]
