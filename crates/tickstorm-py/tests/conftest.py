@@ -1,4 +1,4 @@
-"""What the tests share: every loop that the package must work on, and what must not be left behind."""
+"""What the tests share: every loop that the package must work on, runs and targets, what must not be left behind."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
+
+from tickstorm import LoadGenerator, Report
 
 pytest_plugins = ["pytester"]
 
@@ -38,6 +40,57 @@ def run(loop_name: str) -> Run:
             return runner.run(coroutine)
 
     return run
+
+
+def storm(run: Run, target: Any, seconds: float = 0.2, multiplier: float = 1, **options: Any) -> Report:
+    """200 messages in 200 ms, unless told otherwise."""
+    options.setdefault("base_rate", 1000)
+    generator = LoadGenerator(target, progress=False, **options)
+    report = run(generator.run_load_test(seconds, multiplier))
+    due = report["messages_processed"] + report["messages_failed"] + report["ledger"]["aborted"]
+    assert report["total_messages"] == due
+    assert isinstance(report, Report)
+    return report
+
+
+def failed(report: Report) -> dict[str, int]:
+    return {kind: count for kind, count in report["ledger"]["failed"].items() if count}
+
+
+def ends_by(run: Run, kind: type[BaseException], target: Any, **options: Any) -> None:
+    """A run that what its target raises ends, long before its time."""
+    generator = LoadGenerator(target, base_rate=1000, progress=False, **options)
+    with pytest.raises(kind):
+        run(generator.run_load_test(30, 1))
+    assert not generator.running
+
+
+class Endless:
+    """A target whose calls end by being cancelled only."""
+
+    def __init__(self) -> None:
+        self.begun = self.ended = 0
+
+    async def __call__(self, msg: Any) -> None:
+        self.begun += 1
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            self.ended += 1
+
+
+class Fatal:
+    """A target that raises from its twentieth call on."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.kind = kind
+        self.calls = 0
+
+    def __call__(self, msg: Any) -> bool:
+        self.calls += 1
+        if self.calls >= 20:
+            raise self.kind
+        return True
 
 
 def threads() -> int:

@@ -15,24 +15,9 @@ import weakref
 from typing import Any
 
 import pytest
-from conftest import LOOPS, Run
+from conftest import LOOPS, Endless, Fatal, Run, ends_by, failed, storm
 
 from tickstorm import AlreadyRunning, LoadGenerator, LoadProfile, Report
-
-
-def storm(run: Run, target: Any, seconds: float = 0.2, multiplier: float = 1, **options: Any) -> Report:
-    """200 messages in 200 ms, unless told otherwise."""
-    options.setdefault("base_rate", 1000)
-    generator = LoadGenerator(target, progress=False, **options)
-    report = run(generator.run_load_test(seconds, multiplier))
-    due = report["messages_processed"] + report["messages_failed"] + report["ledger"]["aborted"]
-    assert report["total_messages"] == due
-    assert isinstance(report, Report)
-    return report
-
-
-def failed(report: Report) -> dict[str, int]:
-    return {kind: count for kind, count in report["ledger"]["failed"].items() if count}
 
 
 def test_a_message_is_a_dict_with_decimals_as_texts(run: Run) -> None:
@@ -279,20 +264,10 @@ def test_calls_that_keep_the_loop_from_one_another_have_their_own_service_times_
 
 
 def test_what_takes_longer_than_the_timeout_is_cancelled_and_has_failed(run: Run) -> None:
-    cancelled = 0
-
-    async def target(msg: Any) -> bool:
-        nonlocal cancelled
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError:
-            cancelled += 1
-            raise
-        return True
-
+    target = Endless()
     started = time.monotonic()
     report = storm(run, target, timeout_seconds=0.1)
-    assert failed(report) == {"timeout": 200} and cancelled == 200
+    assert failed(report) == {"timeout": 200} and target.ended == 200
     assert report["ledger"]["late_replies"] == 0
     assert time.monotonic() - started < 3
     # Its age when it was given up is in the latency: failing cannot hide the tail.
@@ -373,22 +348,15 @@ def test_a_cancellation_that_is_not_ours_is_counted_and_handed_on(run: Run) -> N
 @pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_what_ends_the_program_ends_the_run(run: Run, kind: type[BaseException], waits: bool) -> None:
-    calls = 0
+    fatal = Fatal(kind)
 
     async def target(msg: Any) -> bool:
-        nonlocal calls
-        calls += 1
         if waits:
             await asyncio.sleep(0.001)
-        if calls >= 20:
-            raise kind
-        return True
+        return fatal(msg)
 
-    generator = LoadGenerator(target, base_rate=1000, progress=False)
-    with pytest.raises(kind):
-        run(generator.run_load_test(30, 1))
-    assert not generator.running
-    assert calls < 1000
+    ends_by(run, kind, target)
+    assert fatal.calls < 1000
 
 
 def test_the_limit_is_held_and_what_waits_keeps_its_due_time(run: Run) -> None:
@@ -502,16 +470,7 @@ def test_a_run_may_be_stopped_and_reports_what_was_measured(run: Run) -> None:
 
 
 def test_an_aborted_run_counts_what_was_under_way_apart(run: Run) -> None:
-    cancelled = 0
-
-    async def target(msg: Any) -> bool:
-        nonlocal cancelled
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError:
-            cancelled += 1
-            raise
-        return True
+    target = Endless()
 
     async def main() -> Report:
         generator = LoadGenerator(target, base_rate=1000, progress=False)
@@ -522,20 +481,12 @@ def test_an_aborted_run_counts_what_was_under_way_apart(run: Run) -> None:
         return await test
 
     report = run(main())
-    assert report["ledger"]["aborted"] == cancelled > 50
+    assert report["ledger"]["aborted"] == target.ended > 50
     assert report["messages_failed"] == report["ledger"]["dropped"].get("unsent", 0)
 
 
 def test_a_cancelled_run_ends_its_calls_and_threads(run: Run) -> None:
-    ended = 0
-
-    async def target(msg: Any) -> bool:
-        nonlocal ended
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            ended += 1
-        return True
+    target = Endless()
 
     async def main() -> None:
         generator = LoadGenerator(target, base_rate=1000, progress=False)
@@ -551,7 +502,7 @@ def test_a_cancelled_run_ends_its_calls_and_threads(run: Run) -> None:
         assert len(asyncio.all_tasks()) == 1
 
     run(main())
-    assert ended > 50
+    assert target.ended > 50
 
 
 def test_a_run_that_still_connects_ends_without_keeping_the_loop(run: Run) -> None:
@@ -581,15 +532,7 @@ def test_a_run_that_still_connects_ends_without_keeping_the_loop(run: Run) -> No
 
 
 def test_a_run_that_is_cancelled_twice_ends_its_calls_all_the_same(run: Run) -> None:
-    ended = begun = 0
-
-    async def target(msg: Any) -> None:
-        nonlocal begun, ended
-        begun += 1
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            ended += 1
+    target = Endless()
 
     async def main() -> None:
         test = asyncio.create_task(LoadGenerator(target, base_rate=1000, progress=False).run_load_test(60, 1))
@@ -603,7 +546,7 @@ def test_a_run_that_is_cancelled_twice_ends_its_calls_all_the_same(run: Run) -> 
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(main())
-    assert begun == ended > 50
+    assert target.begun == target.ended > 50
 
 
 def test_a_run_inside_a_timeout_ends_with_it(run: Run) -> None:

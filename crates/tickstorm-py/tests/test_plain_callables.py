@@ -10,8 +10,7 @@ import warnings
 from typing import Any
 
 import pytest
-from conftest import Run
-from test_coroutines import failed, storm
+from conftest import Endless, Fatal, Run, ends_by, failed, storm
 
 from tickstorm import LoadGenerator
 
@@ -91,31 +90,13 @@ def test_what_it_returns_is_awaited_on_the_loop_if_it_can_be(run: Run) -> None:
 
 
 def test_what_is_awaited_is_cancelled_after_the_timeout(run: Run) -> None:
-    cancelled = 0
-
-    async def work(msg: Any) -> bool:
-        nonlocal cancelled
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError:
-            cancelled += 1
-            raise
-        return True
-
+    work = Endless()
     report = storm(run, lambda msg: work(msg), timeout_seconds=0.1)
-    assert failed(report) == {"timeout": 200} and cancelled == 200
+    assert failed(report) == {"timeout": 200} and work.ended == 200
 
 
 def test_what_waits_for_the_loop_beyond_its_timeout_is_cancelled_too(run: Run) -> None:
-    begun = ended = 0
-
-    async def work(msg: Any) -> None:
-        nonlocal begun, ended
-        begun += 1
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            ended += 1
+    work = Endless()
 
     async def main() -> None:
         generator = LoadGenerator(lambda msg: work(msg), base_rate=100, timeout_seconds=0.1, progress=False)
@@ -124,10 +105,10 @@ def test_what_waits_for_the_loop_beyond_its_timeout_is_cancelled_too(run: Run) -
         time.sleep(0.5)
         await asyncio.sleep(0.5)
         # As many as fall due in the timeout, and in the time that all this takes.
-        assert begun - ended < 40
+        assert work.begun - work.ended < 40
         test.cancel()
         await asyncio.wait([test])
-        assert begun == ended > 50
+        assert work.begun == work.ended > 50
 
     run(main())
 
@@ -210,17 +191,6 @@ def test_futures_are_awaited_too(run: Run) -> None:
 @pytest.mark.parametrize("plain_calls", ["threads", "loop"])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_what_ends_the_program_ends_the_run(run: Run, kind: type[BaseException], plain_calls: str) -> None:
-    calls = 0
-
-    def target(msg: Any) -> bool:
-        nonlocal calls
-        calls += 1
-        if calls >= 20:
-            raise kind
-        return True
-
-    generator = LoadGenerator(target, base_rate=1000, plain_calls=plain_calls, progress=False)
-    with pytest.raises(kind):
-        run(generator.run_load_test(30, 1))
-    assert not generator.running
-    assert calls < 1000
+    target = Fatal(kind)
+    ends_by(run, kind, target, plain_calls=plain_calls)
+    assert target.calls < 1000
