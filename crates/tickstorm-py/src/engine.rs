@@ -61,15 +61,11 @@ impl Engine {
         let target = self.target.clone().unwrap_or_else(|| Target::hosted(calls.clone()));
         // Nothing was set before: a host serves one run, and a second one would find its calls used.
         let _ = host.get().set_dictionary(Dictionary::new(py, &plan.market().listing));
-        let waker = host.get().waker.clone();
         // Connecting blocks, and so does waiting for the end.
         Ok(Running::start("tickstorm-wait", move |remote, result| {
+            let _told = TellsHost(Some(host));
             let run = Run::start(plan, &target);
             result.leave(run.map(|run| follow(remote, run)).map_err(|error| chain(&error)));
-            host.get().is_ready.store(true, Relaxed);
-            waker.wake();
-            // Where the interpreter is gone already, so is what the host holds.
-            let _ = Python::try_attach(|_| drop(host));
         })?)
     }
 
@@ -77,6 +73,19 @@ impl Engine {
     fn describe(&self) -> PyResult<Vec<(&'static str, String)>> {
         let plan = self.plan(self.spec.clone(), None);
         Ok(plan.map_err(|problems| PyValueError::new_err(problems.join("; ")))?.describe())
+    }
+}
+
+/// Has the host's loop come when it is dropped, which a panic does too: nobody waits for a result that will never be there.
+struct TellsHost(Option<Py<Host>>);
+
+impl Drop for TellsHost {
+    fn drop(&mut self) {
+        let Some(host) = self.0.take() else { return };
+        host.get().is_ready.store(true, Relaxed);
+        host.get().waker.wake();
+        // Where the interpreter is gone already, so is what the host holds.
+        let _ = Python::try_attach(|_| drop(host));
     }
 }
 

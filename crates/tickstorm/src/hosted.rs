@@ -156,9 +156,13 @@ impl HostedCalls {
 
     /// A call that was taken begins now: from here on its time is the target's. Calls may begin in another order than
     /// they were taken, but none should be kept for long, because the engine learns of the later ones after it. One that
-    /// ends without a word of its beginning has begun when it ended, and only the first word counts.
-    pub fn begin(&self, id: CallId) {
-        self.state().begin(id, Instant::now());
+    /// ends without a word of its beginning has begun when it ended, and only the first word counts. Whether anybody waits
+    /// for it: a call that did not begin before the run gave up what it had not sent need not be made any more, but has to
+    /// [end](HostedCalls::end_given_up).
+    pub fn begin(&self, id: CallId) -> bool {
+        let mut state = self.state();
+        state.begin(id, Instant::now());
+        state.withdrawn_from.is_none_or(|first| id.first < first)
     }
 
     /// Whether [`HostedCalls::take`] would give a call.

@@ -122,8 +122,9 @@ impl Invocation {
     /// Goes on to the next thing to wait for, which is returned, or to the end.
     fn step<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = value.py();
-        if !self.has_begun.swap(true, Relaxed) {
-            self.host.get().calls.begin(self.id);
+        if !self.has_begun.swap(true, Relaxed) && !self.host.get().calls.begin(self.id) {
+            // Nobody waits for it any more, so its body is not run.
+            return self.close(py).map(|()| None);
         }
         let mut result = std::ptr::null_mut();
         // SAFETY: both pointers are to live objects, and we are attached; the result, if there is one, is a new reference.

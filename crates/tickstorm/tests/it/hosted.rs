@@ -198,7 +198,7 @@ fn what_was_taken_and_never_begun_was_never_sent() {
         looking(Wordings::Market, move |calls| {
             while let Some(call) = calls.take() {
                 if call.id.first < 90 {
-                    calls.begin(call.id);
+                    assert!(calls.begin(call.id), "it is waited for");
                     calls.end(call.id, Ok(()));
                 } else {
                     kept.push(call.id);
@@ -207,7 +207,7 @@ fn what_was_taken_and_never_begun_was_never_sent() {
             // Too late: nobody waits for them any more.
             if calls.is_over() {
                 for id in kept.drain(..) {
-                    calls.begin(id);
+                    assert!(!calls.begin(id), "nobody waits for it");
                     calls.end(id, Ok(()));
                 }
             }
