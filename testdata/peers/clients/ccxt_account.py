@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import ccxt.pro
 
-from ccxt_live import describe, point
+from ccxt_live import describe, point, takes_leave
 
 
 def transfers(venue, message):
@@ -92,7 +92,7 @@ async def main():
             try:
                 look(await getattr(exchange, f"watch_{name}")())
             except ccxt.NetworkError as error:
-                (ended if "closed by" in str(error) else errors).append(describe(error))
+                (ended if takes_leave(error) else errors).append(describe(error))
                 return
             except Exception as error:
                 errors.append(describe(error))

@@ -46,7 +46,7 @@ class Seen:
                 look(await watch(self.symbol))
             except ccxt.NetworkError as error:
                 told = self.books + self.trades + self.tickers > 0
-                (self.ended if told and "closed by" in str(error) else self.errors).append(describe(error))
+                (self.ended if told and takes_leave(error) else self.errors).append(describe(error))
                 return
             except Exception as error:
                 self.errors.append(describe(error))
@@ -97,6 +97,11 @@ class Seen:
                 self.posts["unknown"] += 1
             else:
                 self.posts["wrong"].append({"post": body, "grade": grade})
+
+
+def takes_leave(error):
+    """Whether the exchange has closed the connection, or says that it is about to, as OKX does."""
+    return "closed by" in str(error) or '"64008"' in str(error)
 
 
 def describe(error):

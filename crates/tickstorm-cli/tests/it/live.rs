@@ -237,10 +237,11 @@ fn sockets<'a>(report: &'a Value, venue: &'a str) -> impl Iterator<Item = &'a Va
     clients.iter().filter(move |client| client["venue"] == venue)
 }
 
-/// Each subscription ended because the exchange went away.
+/// Each subscription ended because the exchange went away, or said that it would, as OKX does before.
 fn ended_well(client: &Value) -> bool {
     let ended = client["ended"].as_array().expect("it is a list");
-    ended.len() == 3 && ended.iter().all(|why| why.to_string().contains("closing code 1001"))
+    let sign = if client["venue"] == "okx" { "64008" } else { "closing code 1001" };
+    ended.len() == 3 && ended.iter().all(|why| why.to_string().contains(sign))
 }
 
 #[track_caller]
