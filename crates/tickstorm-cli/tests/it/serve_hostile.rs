@@ -520,7 +520,11 @@ fn doors_that_cannot_be_opened_say_why() {
         (&["--listen", free, "--silence", "long"], 2, &["--silence", "long"]),
         (&["--listen", free, "--venue-option", "no-such=1"], 2, &["--venue-option", "no-such"]),
         (&["--listen", free, "--api-key", "okx:31337"], 2, &["--api-key", "number 1", "VENUE:KEY:SECRET"]),
-        (&["--listen", free, "--api-key", "nyse:key:31337"], 2, &["--api-key", "nyse", "okx"]),
+        (
+            &["--listen", free, "--api-key", "nyse:key:31337"],
+            2,
+            &["--api-key: number 1", "first colon", "okx"],
+        ),
         (&["--listen", free, "--api-key", "okx:key:se@31337x"], 2, &["--api-key", "account"]),
         (&["--listen", free, "--api-key", "okx:key:31337"], 2, &["--api-key: number 1", "passphrase"]),
         (
