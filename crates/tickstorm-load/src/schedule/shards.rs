@@ -67,22 +67,17 @@ impl ShardTree {
         self.split_below(ROOT, count, take);
     }
 
-    fn split_below(&mut self, mut node: usize, count: u64, take: &mut impl FnMut(&mut Leaf, u64)) {
-        if count == 0 {
+    fn split_below(&mut self, node: usize, count: u64, take: &mut impl FnMut(&mut Leaf, u64)) {
+        if count == 0 || !self.is_owned[node] {
             return;
         }
         let width = self.nodes.len();
-        while self.is_owned[node] {
-            let Some(Node { stream, left }) = self.nodes.get_mut(node) else {
-                return take(&mut self.leaves[node - width], count);
-            };
-            // One message goes one way only, and most parts of most cells are single messages.
-            if count == 1 {
-                node = 2 * node + usize::from(!left.coin(stream));
-            } else {
+        match self.nodes.get_mut(node) {
+            None => take(&mut self.leaves[node - width], count),
+            Some(Node { stream, left }) => {
                 let left = left.binomial(stream, count);
                 self.split_below(2 * node, left, take);
-                return self.split_below(2 * node + 1, count - left, take);
+                self.split_below(2 * node + 1, count - left, take);
             }
         }
     }
@@ -197,20 +192,6 @@ impl Share {
         below
     }
 
-    /// Whether one coin shows this share's side: [`Share::coins`] in a single lane.
-    #[inline]
-    fn coin(self, stream: &mut Stream) -> bool {
-        let mut bits = self.0 << 1;
-        while bits != 0 {
-            let bit = bits >> 63;
-            if stream.word() & 1 != bit {
-                return bit == 1;
-            }
-            bits <<= 1;
-        }
-        self == Self::ONE
-    }
-
     /// How many of `count` coins show this share's side.
     #[inline]
     pub(super) fn binomial(self, stream: &mut Stream, count: u64) -> u64 {
@@ -258,18 +239,6 @@ mod tests {
         }
         assert_eq!(Share::ONE.binomial(&mut stream, 99), 99);
         assert_eq!(Share(0).binomial(&mut stream, 99), 0);
-    }
-
-    #[test]
-    fn a_single_coin_falls_as_it_does_among_others() {
-        for p in [0.0, 1e-9, 0.25, 0.3, 0.5, 0.7, 1.0] {
-            let share = Share::from_f64(p);
-            let (mut alone, mut among) = (stream(), stream());
-            for _ in 0..1000 {
-                assert_eq!(share.coin(&mut alone), share.coins(&mut among, 1) == 1, "p {p}");
-            }
-            assert_eq!(alone, among, "p {p}");
-        }
     }
 
     #[test]
