@@ -8,7 +8,7 @@ use std::{
 
 use toml_edit::{Document, Item, Value};
 
-use crate::resolve::{FLAGS_ONLY, Given, Mistakes, Origin, known, names, nearest};
+use crate::resolve::{Given, Mistakes, Origin, is_flag_only, known, names, nearest};
 
 /// Reads the file; whatever is wrong with it becomes a mistake with its line.
 pub(crate) fn read(path: &Path, mistakes: &mut Mistakes) -> Vec<Given> {
@@ -89,7 +89,7 @@ fn unknown(key: &str, item: &Item) -> String {
         return format!("unknown table `{key}`: settings stand at the top, as base-rate = \"5k\"");
     }
     let word = key.replace('_', "-");
-    if word == "config" || FLAGS_ONLY.contains(&&*word) {
+    if is_flag_only(&word) {
         return format!("`{key}` is not read from a file, use the flag --{word}");
     }
     match nearest(&word, names()) {

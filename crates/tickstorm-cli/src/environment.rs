@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use crate::resolve::{FLAGS_ONLY, Given, Mistakes, Origin, known, names, nearest};
+use crate::resolve::{Given, Mistakes, Origin, is_flag_only, known, names, nearest};
 
 /// What the `TICKSTORM_*` variables say.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ const CONFIG: &str = "CONFIG";
 
 fn unknown(rest: &str) -> String {
     let word = rest.to_ascii_lowercase().replace('_', "-");
-    if FLAGS_ONLY.contains(&&*word) {
+    if word != "config" && is_flag_only(&word) {
         return format!("not read from the environment, use the flag --{word}");
     }
     match nearest(&word, names().chain(["config"])) {

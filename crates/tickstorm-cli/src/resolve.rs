@@ -11,6 +11,7 @@ use tickstorm::{LoadProfile, Plan, PlanErrors, RegimeChoice, SETTINGS, Setting, 
 use tickstorm_report::Source;
 
 use crate::{
+    arguments::command,
     config_file, environment,
     exit::{Exit, Refusal},
 };
@@ -282,50 +283,14 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name).chain([TARGET])
 }
 
-/// Flags that are no settings: what a person who looks at one run decides, not who configures many.
-pub(crate) const FLAGS_ONLY: &[&str] = &[
-    // Of several commands, and of streams.
-    "output",
-    "hlog",
-    "print-plan",
-    "no-tui",
-    "quiet",
-    "count",
-    "format",
-    "cadence",
-    "depth",
-    "paced",
-    "plot",
-    // Of an exchange.
-    "address-file",
-    "api-key",
-    "api-keys",
-    "client-queue",
-    "clients",
-    "limits",
-    "listen",
-    "listen-public",
-    "ping-probes",
-    "silence",
-    "slow-client",
-    "tls",
-    "tls-authority",
-    "tls-cert",
-    "tls-key",
-    "tls-name",
-    "venue-option",
-    "wait-for",
-    // Of a consumer.
-    "ca",
-    "channels",
-    "interval",
-    "json",
-    "max-age",
-    "no-books",
-    "no-reconnect",
-    "rest",
-    "url",
-];
+/// Whether some command has a flag of this name that is no setting: what a person who looks at one run decides, not who
+/// configures many.
+pub(crate) fn is_flag_only(name: &str) -> bool {
+    let program = command();
+    let mut commands = std::iter::once(&program).chain(program.get_subcommands());
+    !names().any(|setting| setting == name)
+        && commands.any(|command| command.get_arguments().any(|argument| argument.get_long() == Some(name)))
+}
 
 /// The candidate that was probably meant.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

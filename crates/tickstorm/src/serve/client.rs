@@ -186,6 +186,11 @@ impl Cause {
 }
 
 impl Tally {
+    /// Whether the client was too slow for its venue to go on with.
+    pub(super) fn was_cut_off(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.cause == Cause::TooSlow)
+    }
+
     /// A frame that tells so many messages is put on its way.
     #[inline]
     pub(super) fn on_placed(&mut self, kind: Kind, messages: u32) {

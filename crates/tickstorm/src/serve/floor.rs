@@ -200,8 +200,12 @@ impl PastClients {
             return;
         }
         self.kept.sort_by_cached_key(|past| {
-            let was_cut_off = past.tally.end.as_ref().is_some_and(|end| end.cause == Cause::TooSlow);
-            Reverse((was_cut_off, past.tally.owed > 0, results::age_ns(past), Reverse(past.number)))
+            Reverse((
+                past.tally.was_cut_off(),
+                past.tally.owed > 0,
+                results::age_ns(past),
+                Reverse(past.number),
+            ))
         });
         for past in self.kept.drain(most..) {
             self.left_out += 1;

@@ -199,8 +199,7 @@ pub(super) fn leave_out(together: &mut Option<LeftOut>, past: &Past) {
         last_age_ms: None,
         last_basis: Basis::Exact,
     });
-    let was_cut_off = past.tally.end.as_ref().is_some_and(|end| end.cause == Cause::TooSlow);
-    together.cut_off += u64::from(was_cut_off);
+    together.cut_off += u64::from(past.tally.was_cut_off());
     if past.tally.owed == 0 {
         return;
     }
