@@ -73,6 +73,9 @@ class Seen:
             await asyncio.sleep(every)
             if not self.book or not self.book["bids"] or not self.book["asks"]:
                 continue
+            # ccxt changes the book that it has handed out: its prices and its nonce may be later than what was last
+            # watched, and are read in one breath.
+            nonce = self.book["nonce"]
             level = lambda side: [self.exchange.number_to_string(value) for value in self.book[side][0][:2]]
             body = {
                 "client": "ccxt",
@@ -84,7 +87,7 @@ class Seen:
             }
             # The nonce of Bybit counts messages, and the other two have none.
             if self.exchange.id in ("binance", "okx"):
-                body["sequence"] = self.nonce
+                body["sequence"] = nonce
             try:
                 async with self.exchange.session.post(f"http://{host}/tickstorm/book", json=body) as answer:
                     grade = await answer.json()
