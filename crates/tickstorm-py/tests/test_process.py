@@ -95,8 +95,11 @@ def test_ctrl_c_stops_the_program_which_still_reports() -> None:
 
 
 SCRIPT = """
-    import asyncio, os, sys, threading
+    import asyncio, os, signal, sys, threading
     from tickstorm import LoadGenerator
+
+    # Whoever started the tests in the background of a shell has them, and their children, ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     async def process_message(msg):
         await asyncio.sleep({sleep})
