@@ -73,9 +73,6 @@ class Seen:
             await asyncio.sleep(every)
             if not self.book or not self.book["bids"] or not self.book["asks"]:
                 continue
-            # ccxt changes the book that it has handed out: its prices and its nonce may be later than what was last
-            # watched, and are read in one breath.
-            nonce = self.book["nonce"]
             level = lambda side: [self.exchange.number_to_string(value) for value in self.book[side][0][:2]]
             body = {
                 "client": "ccxt",
@@ -85,9 +82,10 @@ class Seen:
                 "bid": level("bids"),
                 "ask": level("asks"),
             }
-            # The nonce of Bybit counts messages, and the other two have none.
+            # The nonce of Bybit counts messages, and the other two have none. ccxt changes the book that it has handed out,
+            # so the nonce last watched may be older than the prices, which are of now.
             if self.exchange.id in ("binance", "okx"):
-                body["sequence"] = nonce
+                body["sequence"] = self.book["nonce"]
             try:
                 async with self.exchange.session.post(f"http://{host}/tickstorm/book", json=body) as answer:
                     grade = await answer.json()
